@@ -1,0 +1,1 @@
+"""What crosses between vigil's processes: memory passed by descriptor, and messages over sockets."""

@@ -1,0 +1,285 @@
+"""Every message that crosses between service, hosts and engine.
+
+Who sends what to whom stands in the four unions at the end. Times ending in ``_s`` are monotonic
+seconds unless a comment says UTC.
+"""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from vigil.data import Event, OfflineReason, StreamState
+from vigil.spec import StreamSpec
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of all messages: the tag is the class's name."""
+
+
+# service to host
+
+
+class HostSettings(Message):
+    """First message to a host. Descriptors: slots, counters."""
+
+    host_id: str
+    model: str
+    classes: tuple[str, ...]
+    class_thresholds: tuple[float, ...]
+    input_height_px: int
+    input_width_px: int
+    streams: int  # how many cameras this host has room for
+    open_timeout_s: float
+    read_timeout_s: float
+    max_staleness_s: float
+    max_picture_px: int  # larger pictures are refused before they are decoded
+    memory_limit_bytes: int  # 0: none
+
+
+class AttachEngine(Message):
+    """The engine is ready. Descriptor: this host's end of the socket to it."""
+
+
+class DetachEngine(Message):
+    """The engine is gone; what it held is lost."""
+
+
+class StartStream(Message):
+    """Open a camera. ``record`` is its place among the counters."""
+
+    record: int
+    spec: StreamSpec
+
+
+class UpdateStream(Message):
+    """A stream's definition changed."""
+
+    spec: StreamSpec
+
+
+class StopStream(Message):
+    """Close a camera; answered with StreamStopped when nothing of it is left."""
+
+    stream_id: str
+
+
+class RunGranted(Message):
+    """Answer to RunWanted: the number is on disk."""
+
+    stream_id: str
+    run: int
+
+
+class AnalysePicture(Message):
+    """Find the objects in an encoded picture, beside the message."""
+
+    request_id: int
+    min_score: float
+    classes: tuple[str, ...]
+
+
+class PushFrame(Message):
+    """One encoded frame, beside the message, of a stream whose source is push."""
+
+    request_id: int
+    stream_id: str
+    captured_at_s: float | None  # UTC; None: now
+
+
+class EndPush(Message):
+    """A client's session of pushed frames is over: so is the stream's run."""
+
+    stream_id: str
+
+
+class TakeSnapshot(Message):
+    """Encode the newest analysed picture of a stream."""
+
+    request_id: int
+    stream_id: str
+    annotated: bool
+    max_width_px: int  # 0: as it is
+
+
+class StopProcess(Message):
+    """Finish what is in hand and exit."""
+
+
+# host to service
+
+
+class HostReady(Message):
+    """The host has its settings and takes streams."""
+
+
+class RunWanted(Message):
+    """A connection is up: which run is this?"""
+
+    stream_id: str
+
+
+class StreamReport(Message):
+    """A stream's state changed."""
+
+    stream_id: str
+    state: StreamState
+    reason: OfflineReason | None = None
+    detail: str = ""
+    retry_in_s: float | None = None  # from now
+    width_px: int = 0
+    height_px: int = 0
+    source_fps: float = 0.0
+    reconnects: int = 0
+
+
+class StreamEvents(Message):
+    """Events of one stream, in order."""
+
+    stream_id: str
+    events: tuple[Event, ...]
+
+
+class StreamStopped(Message):
+    """Nothing of the stream is left in this host; its counters are final."""
+
+    stream_id: str
+
+
+class FoundObject(msgspec.Struct, frozen=True, kw_only=True):
+    """One object: xyxy normalised."""
+
+    xyxy: tuple[float, float, float, float]
+    score: float
+    class_id: int
+    track_id: int | None = None
+
+
+class PictureAnalysed(Message):
+    """Answer to AnalysePicture and PushFrame. Exactly one of found and error counts."""
+
+    request_id: int
+    width_px: int = 0
+    height_px: int = 0
+    infer_s: float = 0.0
+    found: tuple[FoundObject, ...] = ()
+    run: int = 0
+    seq: int = 0
+    events: tuple[Event, ...] = ()
+    error: str = ""
+    error_kind: Literal["", "unreadable", "unavailable", "unknown"] = ""
+
+
+class SnapshotTaken(Message):
+    """Answer to TakeSnapshot; the JPEG is beside the message unless ``error`` says why not."""
+
+    request_id: int
+    width_px: int = 0
+    height_px: int = 0
+    captured_at_s: float = 0.0  # UTC
+    run: int = 0
+    seq: int = 0
+    found: tuple[FoundObject, ...] = ()
+    error: str = ""
+
+
+# service to engine
+
+
+class EngineSettings(Message):
+    """First message to an engine. Descriptor: counters."""
+
+    model: str
+    models_dir: str
+    device: str  # cpu, cuda, cuda:1 or auto
+    max_batch: int
+    linger_s: float
+    max_staleness_s: float
+    threads: int  # 0: as measured best for this device
+
+
+class AttachHost(Message):
+    """A host's frames come here. Descriptors: the engine's end of the socket, the host's slots."""
+
+    host_id: str
+    input_height_px: int
+    input_width_px: int
+
+
+class DetachHost(Message):
+    """A host is gone."""
+
+    host_id: str
+
+
+# engine to service
+
+
+class EngineReady(Message):
+    """The model is warm; ``device`` and ``precision`` for people."""
+
+    device: str
+    precision: str
+    model: str
+    compiled: bool
+    load_s: float
+
+
+class EngineFailed(Message):
+    """The engine cannot serve and exits; ``detail`` says what to do."""
+
+    detail: str
+
+
+# host to engine
+
+
+class FrameReady(Message, array_like=True):
+    """A slot holds a frame."""
+
+    slot: int
+    camera: int  # record of its stream; pictures of clients have -1
+    captured_s: float
+    ready_s: float
+    priority: int
+    keep: bool  # True: never replaced by a newer one, never stale
+
+
+# engine to host
+
+
+class FrameDone(Message, array_like=True):
+    """The slot is the host's again. Boxes are float32 xyxy in input pixels, as bytes."""
+
+    slot: int
+    outcome: Literal["analysed", "dropped_newer", "dropped_stale", "dropped_error"]
+    xyxy: bytes = b""
+    score: bytes = b""
+    class_id: bytes = b""  # int64
+    infer_s: float = 0.0
+
+
+ToHost: TypeAlias = (
+    HostSettings
+    | AttachEngine
+    | DetachEngine
+    | StartStream
+    | UpdateStream
+    | StopStream
+    | RunGranted
+    | AnalysePicture
+    | PushFrame
+    | EndPush
+    | TakeSnapshot
+    | StopProcess
+)
+FromHost: TypeAlias = (
+    HostReady
+    | RunWanted
+    | StreamReport
+    | StreamEvents
+    | StreamStopped
+    | PictureAnalysed
+    | SnapshotTaken
+)
+ToEngine: TypeAlias = EngineSettings | AttachHost | DetachHost | StopProcess
+FromEngine: TypeAlias = EngineReady | EngineFailed

@@ -1,0 +1,1 @@
+"""Counters: children write them into their slab, the service sums and shows them at a scrape."""

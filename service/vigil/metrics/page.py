@@ -1,0 +1,212 @@
+"""The counters of one child process, in shared memory: they outlive the child that wrote them.
+
+A page has a heartbeat, one histogram a stage, gauges, and one record a camera. A record is written by
+one process under a lock of its own and guarded for readers elsewhere by a sequence number (odd while
+it changes), so that every scrape sees a balance: frames read = outcomes + in flight.
+"""
+
+import threading
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vigil.data import I64, Outcome
+from vigil.ipc.slab import Slab
+
+STAGES = ("decode", "resize", "queue", "batch_wait", "infer", "postprocess", "track", "rules")
+BUCKETS_S = (
+    *(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0),
+)
+BATCH_BUCKETS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64)
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+MAX_CLASSES = 96  # counters a record has for detections by class
+
+_OUTCOME_INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
+_BUCKET_CELLS = max(len(BUCKETS_S), len(BATCH_BUCKETS)) + 1
+_HISTOGRAM_CELLS = _BUCKET_CELLS + 1  # and the sum
+_HEADER_CELLS = 16
+_SEQ, _READ, _IN_FLIGHT, _FIRST_OUTCOME = 0, 1, 2, 3
+_LAST_FRAME = _FIRST_OUTCOME + len(OUTCOMES)
+_FIRST_CLASS = _LAST_FRAME + 1
+_RECORD_CELLS = _FIRST_CLASS + MAX_CLASSES
+_TORN_AFTER = 1000  # reads of a record that stays odd: its writer died in the middle
+
+
+@dataclass(slots=True)
+class Account:
+    """What became of a stream's frames."""
+
+    read: int = 0
+    in_flight: int = 0
+    outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
+    detections: I64 = field(default_factory=lambda: np.zeros(MAX_CLASSES, np.int64))
+    last_frame_s: float = 0.0  # UTC; 0: none yet
+
+    def add(self, other: "Account") -> "Account":
+        """Both together: what dead hosts counted and what the live one does."""
+        return Account(
+            read=self.read + other.read,
+            in_flight=self.in_flight + other.in_flight,
+            outcomes={name: self.outcomes[name] + other.outcomes[name] for name in OUTCOMES},
+            detections=self.detections + other.detections,
+            last_frame_s=max(self.last_frame_s, other.last_frame_s),
+        )
+
+    def closed(self) -> "Account":
+        """The account of a host that died: what was in flight is lost, and says so."""
+        lost = self.read - sum(self.outcomes.values())
+        outcomes = {**self.outcomes, "dropped_error": self.outcomes["dropped_error"] + lost}
+        return Account(self.read, 0, outcomes, self.detections, self.last_frame_s)
+
+
+@dataclass(slots=True)
+class Distribution:
+    """A histogram's cells: counts by bucket (the last is above all bounds) and the sum."""
+
+    counts: I64
+    total: float
+
+    def add(self, other: "Distribution") -> "Distribution":
+        """Both together."""
+        return Distribution(self.counts + other.counts, self.total + other.total)
+
+
+class Ledger:
+    """The writing side of one record: a camera's frames."""
+
+    def __init__(self, cells: I64) -> None:
+        self._cells = cells
+        self._floats: NDArray[np.float64] = cells.view(np.float64)
+        self._lock = threading.Lock()
+
+    def clear(self) -> None:
+        """Begin a new stream's account."""
+        with self._lock:
+            self._cells[_SEQ] |= 1
+            self._cells[_READ:] = 0
+            self._cells[_SEQ] += 1
+
+    def read(self, frame_utc_s: float) -> None:
+        """A frame was grabbed or pushed; it is in flight until `outcome`."""
+        cells = self._cells
+        with self._lock:
+            cells[_SEQ] += 1
+            cells[_READ] += 1
+            cells[_IN_FLIGHT] += 1
+            self._floats[_LAST_FRAME] = frame_utc_s
+            cells[_SEQ] += 1
+
+    def outcome(self, outcome: Outcome) -> None:
+        """What became of a frame in flight."""
+        cells = self._cells
+        with self._lock:
+            cells[_SEQ] += 1
+            cells[_IN_FLIGHT] -= 1
+            cells[_FIRST_OUTCOME + _OUTCOME_INDEX[outcome]] += 1
+            cells[_SEQ] += 1
+
+    def detected(self, class_ids: I64) -> None:
+        """Objects found in an analysed frame."""
+        np.add.at(self._cells, _FIRST_CLASS + class_ids, 1)
+
+
+class StageTimes:
+    """The writing side of a page's histograms. Threads of the process share it."""
+
+    def __init__(self, cells: I64) -> None:
+        self._cells = cells
+        self._floats: NDArray[np.float64] = cells.view(np.float64)
+        self._lock = threading.Lock()
+
+    def observe(self, stage: str, seconds: float) -> None:
+        """One frame spent that long in a stage."""
+        row = STAGES.index(stage)
+        bucket = bisect_left(BUCKETS_S, seconds)
+        with self._lock:
+            self._cells[row, bucket] += 1
+            self._floats[row, _BUCKET_CELLS] += seconds
+
+    def observe_batch(self, size: int) -> None:
+        """One batch of that many frames was inferred."""
+        with self._lock:
+            self._cells[len(STAGES), bisect_left(BATCH_BUCKETS, size)] += 1
+            self._floats[len(STAGES), _BUCKET_CELLS] += size
+
+
+class Page:
+    """All counters of one child. The child writes through ledgers and stage times."""
+
+    def __init__(self, slab: Slab, *, records: int) -> None:
+        self.slab = slab
+        cells: I64 = slab.bytes.view(np.int64)
+        self._header: NDArray[np.float64] = cells[:_HEADER_CELLS].view(np.float64)
+        start = _HEADER_CELLS
+        end = start + (len(STAGES) + 1) * _HISTOGRAM_CELLS
+        self._histograms: I64 = cells[start:end].reshape(-1, _HISTOGRAM_CELLS)
+        self._records: I64 = cells[end : end + records * _RECORD_CELLS].reshape(-1, _RECORD_CELLS)
+        self.times = StageTimes(self._histograms)
+
+    @classmethod
+    def create(cls, name: str, *, records: int) -> "Page":
+        """A page of zeros for a new child with room for ``records`` cameras."""
+        histograms = (len(STAGES) + 1) * _HISTOGRAM_CELLS
+        cells = _HEADER_CELLS + histograms + records * _RECORD_CELLS
+        return cls(Slab.create(name, cells * 8), records=records)
+
+    def ledger(self, record: int) -> Ledger:
+        """The writing side of a camera's record."""
+        return Ledger(self._records[record])
+
+    def beat(self, now_s: float) -> None:
+        """The child's loop made progress at this monotonic time."""
+        self._header[0] = now_s
+
+    def last_beat_s(self) -> float:
+        """Monotonic time of the child's last progress; 0 before the first."""
+        return float(self._header[0])
+
+    def set_queue(self, frames: int, oldest_utc_s: float) -> None:
+        """What waits in the engine's queue now; ``oldest_utc_s`` is 0 where nothing does."""
+        self._header[1] = frames
+        self._header[2] = oldest_utc_s
+
+    def queue(self) -> tuple[int, float]:
+        """Frames waiting and the UTC time of the oldest, 0 where none waits."""
+        return int(self._header[1]), float(self._header[2])
+
+    def account(self, record: int) -> Account:
+        """A camera's account as it is at one instant."""
+        cells = self._records[record]
+        for _ in range(_TORN_AFTER):
+            before = int(cells[_SEQ])
+            copy = cells.copy()
+            if before % 2 == 0 and int(cells[_SEQ]) == before:
+                return _account_of(copy)
+        return _account_of(cells.copy()).closed()
+
+    def stage(self, stage: str) -> Distribution:
+        """Seconds spent in a stage, by `BUCKETS_S`."""
+        return self._distribution(STAGES.index(stage), len(BUCKETS_S))
+
+    def batches(self) -> Distribution:
+        """Sizes of batches, by `BATCH_BUCKETS`."""
+        return self._distribution(len(STAGES), len(BATCH_BUCKETS))
+
+    def _distribution(self, row: int, bounds: int) -> Distribution:
+        cells = self._histograms[row].copy()
+        total = float(cells.view(np.float64)[_BUCKET_CELLS])
+        return Distribution(cells[: bounds + 1], total)
+
+
+def _account_of(cells: I64) -> Account:
+    return Account(
+        read=int(cells[_READ]),
+        in_flight=int(cells[_IN_FLIGHT]),
+        outcomes={name: int(cells[_FIRST_OUTCOME + i]) for i, name in enumerate(OUTCOMES)},
+        detections=cells[_FIRST_CLASS:_RECORD_CELLS].copy(),
+        last_frame_s=float(cells.view(np.float64)[_LAST_FRAME]),
+    )
