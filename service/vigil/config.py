@@ -1,0 +1,260 @@
+"""The configuration: one TOML file, each key overridable by ``VIGIL_SECTION__KEY``, read once.
+
+`load` gives frozen values or raises `InvalidConfig` naming the key. Units are in the keys' names.
+"""
+
+import difflib
+import ipaddress
+import json
+import tomllib
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+
+from vigil.errors import InvalidConfig
+
+ENV_PREFIX = "VIGIL_"
+MIB = 1024 * 1024
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1e9)]  # the bound keeps inf and nan out
+Lapse: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A table of the file: every key has a default."""
+
+
+class GrpcConfig(Section, frozen=True, kw_only=True):
+    """The gRPC server."""
+
+    address: str = "127.0.0.1:50051"  # port 0: any free one
+    reflection: bool = False
+    max_message_bytes: Annotated[int, msgspec.Meta(ge=64 * 1024, le=1024 * MIB)] = 16 * MIB
+    max_concurrent_streams: Count = 256  # calls at once on one connection
+    max_watchers: Count = 256  # WatchStreams and WatchEvents calls at once, all clients together
+    keepalive_s: Seconds = 30.0
+    grace_s: Lapse = 5.0  # how long calls in hand may go on at shutdown
+
+
+class HttpConfig(Section, frozen=True, kw_only=True):
+    """Metrics and health over HTTP."""
+
+    address: str = "127.0.0.1:9464"
+
+
+class StateConfig(Section, frozen=True, kw_only=True):
+    """Where the stream registry and the event log are kept (SQLite)."""
+
+    path: str = "./state"
+
+
+class RedisConfig(Section, frozen=True, kw_only=True):
+    """Where events are published."""
+
+    url: str = "redis://127.0.0.1:6379/0"  # or "embedded": a real server that vigil runs itself
+    prefix: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9:_-]{0,62}$")] = "vigil"
+
+
+class ModelConfig(Section, frozen=True, kw_only=True):
+    """The detector and the device that it runs on."""
+
+    name: str = ""  # empty: vigil-det-n on a CPU, vigil-det-s on CUDA
+    device: Annotated[str, msgspec.Meta(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
+    folder: str = ""  # where the models lie; empty: those that came with vigil
+
+
+class EngineConfig(Section, frozen=True, kw_only=True):
+    """How frames are batched."""
+
+    max_batch: Annotated[int, msgspec.Meta(ge=1, le=256)] = 16
+    linger_s: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
+    max_staleness_s: Seconds = 1.0
+    threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0  # of a CPU device; 0: as many as cores
+
+
+class HostsConfig(Section, frozen=True, kw_only=True):
+    """How streams are spread over processes."""
+
+    streams_per_host: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
+    max_streams: Count = 256
+
+
+class CaptureConfig(Section, frozen=True, kw_only=True):
+    """How cameras are opened."""
+
+    backend: Literal["opencv", "pyav"] = "opencv"  # of streams that name none
+    open_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=600)] = 5.0
+    read_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=600)] = 5.0
+
+
+class SourcesConfig(Section, frozen=True, kw_only=True):
+    """Where pictures may come from."""
+
+    file_roots: tuple[str, ...] = ()  # folders that file and folder sources must lie in
+
+
+class EventsConfig(Section, frozen=True, kw_only=True):
+    """How long events are kept, in Redis and in the event log."""
+
+    retention_s: Seconds = 7 * 86400.0
+    max_bytes: Annotated[int, msgspec.Meta(ge=MIB)] = 1024 * MIB
+
+
+class LogConfig(Section, frozen=True, kw_only=True):
+    """What is logged, on stderr."""
+
+    format: Literal["json", "console"] = "console"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole configuration, a field for each table of the file."""
+
+    grpc: GrpcConfig = GrpcConfig()
+    http: HttpConfig = HttpConfig()
+    state: StateConfig = StateConfig()
+    redis: RedisConfig = RedisConfig()
+    model: ModelConfig = ModelConfig()
+    engine: EngineConfig = EngineConfig()
+    hosts: HostsConfig = HostsConfig()
+    capture: CaptureConfig = CaptureConfig()
+    sources: SourcesConfig = SourcesConfig()
+    events: EventsConfig = EventsConfig()
+    log: LogConfig = LogConfig()
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Read the file (none: defaults), apply the environment's overrides and check the whole.
+
+    Raises InvalidConfig naming the file or variable, the key and what to write instead.
+    """
+    config = Config()
+    if path is not None:
+        for section, key, value in _file_items(path):
+            config = _with(config, section, key, value, strict=True, origin=str(path))
+    for name in sorted(environ):
+        section, separator, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
+        if name.startswith(ENV_PREFIX) and separator:
+            config = _with(config, section, key, environ[name], strict=False, origin=name)
+    check(config)
+    return config
+
+
+def check(config: Config) -> None:
+    """Refuse what single values cannot show. Raises InvalidConfig."""
+    for key, address in (
+        ("grpc.address", config.grpc.address),
+        ("http.address", config.http.address),
+    ):
+        try:
+            host, _ = split_address(address)
+        except ValueError as error:
+            raise InvalidConfig(f"{key}: {error}") from None
+        if not is_loopback(host):
+            raise InvalidConfig(
+                f"{key} is {address!r}: listening beyond loopback needs TLS and an authentication"
+                " method, which this version does not have; use 127.0.0.1, or put a proxy that has"
+                " both in front"
+            )
+    url = config.redis.url
+    if url != "embedded" and urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+        raise InvalidConfig(
+            'redis.url: write redis://host:port/0, rediss://…, unix://… or "embedded"'
+        )
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of ``host:port`` or ``[v6]:port``. Raises ValueError with what to write."""
+    try:
+        parts = urlsplit(f"//{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or port is None or parts.path or parts.username is not None:
+        raise ValueError(f"{address!r} is no address; write host:port, such as 127.0.0.1:50051")
+    return host, port
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine only: localhost, 127.0.0.0/8 or ::1."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def redacted_url(url: str) -> str:
+    """A URL without user, password and query, for people to read.
+
+    Cuts at the last @ of the text: a password may hold / or @ that nobody escaped.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    _, at, place = rest.rpartition("@")
+    place, mark, _ = place.partition("?")
+    return f"{scheme}://{'***@' if at else ''}{place}{'?***' if mark else ''}"
+
+
+def to_toml(config: Config) -> str:
+    """The effective configuration as the file that would give it, secrets redacted."""
+    lines: list[str] = []
+    for section in Config.__struct_fields__:
+        lines.append(f"[{section}]")
+        table = getattr(config, section)
+        for key in table.__struct_fields__:
+            value = getattr(table, key)
+            if (section, key) == ("redis", "url"):
+                value = redacted_url(value)
+            # JSON's strings, numbers, booleans and flat lists are TOML's, too.
+            lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _file_items(path: Path) -> list[tuple[str, str, object]]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidConfig(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidConfig(f"{path}: is not TOML: {error}") from error
+    items: list[tuple[str, str, object]] = []
+    for section, table in document.items():
+        if not isinstance(table, dict):
+            _known(section, Config.__struct_fields__, origin=str(path), label="table")
+            raise InvalidConfig(f"{path}: {section} is a table; write [{section}] above its keys")
+        # An unknown table is an error even where it is empty.
+        _known(section, Config.__struct_fields__, origin=str(path), label="table")
+        items.extend((section, key, value) for key, value in table.items())
+    return items
+
+
+def _with(
+    config: Config, section: str, key: str, value: object, *, strict: bool, origin: str
+) -> Config:
+    """The configuration with one value replaced; strict: typed as TOML has it, else text."""
+    _known(section, Config.__struct_fields__, origin=origin, label="table")
+    table = getattr(config, section)
+    _known(key, table.__struct_fields__, origin=origin, label=f"key of [{section}]")
+    kind = typing.get_type_hints(type(table), include_extras=True)[key]
+    if not strict and typing.get_origin(kind) is tuple:
+        value = [part for part in str(value).split(":") if part]
+    try:
+        converted = msgspec.convert(value, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        raise InvalidConfig(f"{origin}: {section}.{key}: {error}") from None
+    return msgspec.structs.replace(
+        config, **{section: msgspec.structs.replace(table, **{key: converted})}
+    )
+
+
+def _known(name: str, known: tuple[str, ...], *, origin: str, label: str) -> None:
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+        raise InvalidConfig(f"{origin}: unknown {label} {name!r}; did you mean {nearest!r}?")
