@@ -1,0 +1,1 @@
+"""The neural networks, as code; their weights are in `models/`."""
