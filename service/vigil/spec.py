@@ -18,6 +18,9 @@ ID_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 MAX_RULES = 64
 MAX_POINTS = 64
 MAX_LABELS = 32
+MAX_CLASSES = 1000
+MAX_NAME_LENGTH = 128  # of a class or a label's key
+MAX_LABEL_LENGTH = 1024
 MAX_DETECT_FPS = 60.0
 
 
@@ -129,7 +132,9 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def violations(spec: StreamSpec) -> list[FieldViolation]:
-    """Every field of a stream's definition that cannot be accepted, with its path; empty if none.
+    """Every field of a stream's definition that cannot be accepted; empty if none.
+
+    Paths are those of the message vigil.v1.StreamSpec, which is what a client has written.
 
     Checks what the definition itself shows. Whether a host or a path is allowed is `vigil.fleet`'s
     policy, and whether the source opens is a stream state.
@@ -142,17 +147,17 @@ def _violations(spec: StreamSpec) -> Iterator[FieldViolation]:
         yield FieldViolation(
             "stream_id", "use 1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit"
         )
-    if not (math.isfinite(spec.detect_fps) and 0 < spec.detect_fps <= MAX_DETECT_FPS):
-        yield FieldViolation("detect_fps", f"must be above 0 and at most {MAX_DETECT_FPS:g}")
+    yield from _rate("detect_fps", spec.detect_fps)
+    yield from _rate("source.folder_fps", spec.source.folder_fps)
     if not 1 <= spec.priority <= 10:
         yield FieldViolation("priority", "must be from 1 to 10")
     yield from _score("min_score", spec.min_score)
-    if not (math.isfinite(spec.source.folder_fps) and 0 < spec.source.folder_fps <= MAX_DETECT_FPS):
-        yield FieldViolation("source.folder_fps", f"must be above 0 and at most {MAX_DETECT_FPS:g}")
     if len(spec.rules) > MAX_RULES:
         yield FieldViolation("rules", f"at most {MAX_RULES} rules a stream")
-    if len(spec.labels) > MAX_LABELS:
-        yield FieldViolation("labels", f"at most {MAX_LABELS} labels a stream")
+    if spec.model and not ID_PATTERN.fullmatch(spec.model):
+        yield FieldViolation("model", "is no model's name; see `vigil models list`")
+    yield from _classes("classes", spec.classes)
+    yield from _labels(spec.labels)
     for index, mask in enumerate(spec.privacy_masks):
         yield from _points(f"privacy_masks[{index}].points", mask, least=3)
     seen: set[str] = set()
@@ -173,14 +178,15 @@ def _rule(field: str, rule: Rule) -> Iterator[FieldViolation]:
         )
     if not isinstance(rule, MarkerRule):
         yield from _score(f"{field}.min_score", rule.min_score)
+        yield from _classes(f"{field}.classes", rule.classes)
     if isinstance(rule, ZoneRule):
         yield from _points(f"{field}.zone.polygon", rule.polygon, least=3)
         if _finite_area(rule.polygon) == 0.0:
             yield FieldViolation(
                 f"{field}.zone.polygon", "encloses no area; give its corners in order"
             )
-        yield from _seconds(f"{field}.zone.dwell_s", rule.dwell_s, least=0.0)
-        yield from _seconds(f"{field}.zone.update_s", rule.update_s, least=0.1)
+        yield from _seconds(f"{field}.zone.dwell", rule.dwell_s, least=0.0)
+        yield from _seconds(f"{field}.zone.update_interval", rule.update_s, least=0.1)
     elif isinstance(rule, LineRule):
         yield from _points(f"{field}.line.points", rule.points, least=2)
         if len(set(rule.points)) < 2 <= len(rule.points):
@@ -188,9 +194,10 @@ def _rule(field: str, rule: Rule) -> Iterator[FieldViolation]:
                 f"{field}.line.points", "all points are the same; give two ends apart"
             )
     elif isinstance(rule, TrackRule):
-        yield from _seconds(f"{field}.track.update_s", rule.update_s, least=0.1)
+        yield from _seconds(f"{field}.track.update_interval", rule.update_s, least=0.1)
     if isinstance(rule, ZoneRule | LineRule) and not 0.0 <= rule.hysteresis <= 0.2:
-        yield FieldViolation(f"{field}.hysteresis", "must be from 0 to 0.2 of the picture")
+        kind = "zone" if isinstance(rule, ZoneRule) else "line"
+        yield FieldViolation(f"{field}.{kind}.hysteresis", "must be from 0 to 0.2 of the picture")
 
 
 def _points(field: str, points: tuple[Point, ...], *, least: int) -> Iterator[FieldViolation]:
@@ -212,6 +219,29 @@ def _finite_area(polygon: tuple[Point, ...]) -> float | None:
     shifted = (*polygon[1:], polygon[0])
     area = abs(sum(a.x * b.y - b.x * a.y for a, b in zip(polygon, shifted, strict=True)))
     return area if math.isfinite(area) else None
+
+
+def _labels(labels: dict[str, str]) -> Iterator[FieldViolation]:
+    if len(labels) > MAX_LABELS:
+        yield FieldViolation("labels", f"at most {MAX_LABELS} labels a stream")
+    for key, value in labels.items():
+        if not 0 < len(key) <= MAX_NAME_LENGTH or len(value) > MAX_LABEL_LENGTH:
+            yield FieldViolation(
+                "labels",
+                f"keys are 1 to {MAX_NAME_LENGTH} characters, values at most {MAX_LABEL_LENGTH}",
+            )
+
+
+def _classes(field: str, classes: tuple[str, ...]) -> Iterator[FieldViolation]:
+    if len(classes) > MAX_CLASSES:
+        yield FieldViolation(field, f"at most {MAX_CLASSES} classes")
+    if any(not 0 < len(name) <= MAX_NAME_LENGTH for name in classes):
+        yield FieldViolation(field, f"a class's name is 1 to {MAX_NAME_LENGTH} characters")
+
+
+def _rate(field: str, value: float) -> Iterator[FieldViolation]:
+    if not (math.isfinite(value) and 0 < value <= MAX_DETECT_FPS):
+        yield FieldViolation(field, f"must be above 0 and at most {MAX_DETECT_FPS:g}")
 
 
 def _score(field: str, value: float) -> Iterator[FieldViolation]:
