@@ -1,0 +1,138 @@
+"""What is the same around every call: errors become statuses, and each call is counted and timed."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any, NoReturn, Protocol
+
+import grpc
+import grpc.aio
+import structlog
+from google.rpc import status_pb2
+from grpc_status import rpc_status
+
+from vigil.api.errors import status_of
+from vigil.clock import Clock
+from vigil.errors import VigilError
+
+_log = structlog.get_logger()
+
+
+class CallObserver(Protocol):
+    """Who is told of each finished call: the metrics."""
+
+    def call_handled(self, *, service: str, method: str, code: str, duration_s: float) -> None:
+        """A call ended with the status code of that name."""
+
+
+class _Outcome:
+    """The status code that a call is counted under."""
+
+    def __init__(self) -> None:
+        self.code = "OK"
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor[Any, Any]):
+    """Stands around every handler of the server.
+
+    A VigilError ends its call with its own status; anything else that is raised ends it with INTERNAL
+    and no text, since the text could hold a credential: that goes to the log with its trace.
+    """
+
+    def __init__(self, *, observer: CallObserver, clock: Clock) -> None:
+        self._observer = observer
+        self._clock = clock
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Wrap the handler of a known method; an unknown one is grpc's to refuse."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        path = handler_call_details.method
+        coders = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(
+                self._answer(path, handler.unary_unary), **coders
+            )
+        behaviour = handler.unary_stream or handler.stream_stream
+        if not inspect.isasyncgenfunction(behaviour):
+            return handler  # of grpc's own services, which write by themselves
+        make = (
+            grpc.unary_stream_rpc_method_handler
+            if handler.unary_stream
+            else grpc.stream_stream_rpc_method_handler
+        )
+        return make(self._answers(path, behaviour), **coders)
+
+    def _answer(
+        self, path: str, behaviour: Callable[[Any, Any], Awaitable[Any]]
+    ) -> Callable[[Any, Any], Awaitable[Any]]:
+        async def answer(request: Any, context: Any) -> Any:
+            with self._observed(path, context) as outcome:
+                try:
+                    return await behaviour(request, context)
+                except Exception as error:
+                    await _abort(error, context, outcome, path)
+
+        return answer
+
+    def _answers(
+        self, path: str, behaviour: Callable[[Any, Any], AsyncIterator[Any]]
+    ) -> Callable[[Any, Any], AsyncIterator[Any]]:
+        async def answers(request: Any, context: Any) -> AsyncIterator[Any]:
+            with self._observed(path, context) as outcome:
+                try:
+                    async with aclosing(behaviour(request, context)) as responses:  # type: ignore[type-var]
+                        async for response in responses:
+                            yield response
+                except Exception as error:
+                    await _abort(error, context, outcome, path)
+
+        return answers
+
+    @contextmanager
+    def _observed(self, path: str, context: Any) -> Iterator[_Outcome]:
+        outcome = _Outcome()
+        start_s = self._clock.monotonic_s()
+        try:
+            yield outcome
+        except (asyncio.CancelledError, GeneratorExit):
+            remaining_s = context.time_remaining()
+            expired = remaining_s is not None and remaining_s <= 0
+            outcome.code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
+            raise
+        finally:
+            service, _, method = path.removeprefix("/").rpartition("/")
+            self._observer.call_handled(
+                service=service,
+                method=method,
+                code=outcome.code,
+                duration_s=self._clock.monotonic_s() - start_s,
+            )
+
+
+async def _abort(error: Exception, context: Any, outcome: _Outcome, path: str) -> NoReturn:
+    if isinstance(error, grpc.aio.AbortError):
+        outcome.code = context.code().name
+        raise error
+    if isinstance(error, VigilError):
+        status = status_of(error)
+        outcome.code = error.code
+    else:
+        _log.error("call_failed", rpc=path, exc_info=error)
+        status = status_pb2.Status(
+            code=grpc.StatusCode.INTERNAL.value[0],
+            message="the service failed; its log has the reason",
+        )
+        outcome.code = "INTERNAL"
+    answer = rpc_status.to_status(status)
+    await context.abort(answer.code, answer.details, answer.trailing_metadata)
+    raise AssertionError("abort raises")

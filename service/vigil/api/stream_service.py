@@ -1,0 +1,172 @@
+"""StreamService: adds, changes, removes and shows streams."""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from typing import Any
+
+import msgspec
+
+from vigil.api.convert import gives_credentials, spec_from_message, stream_message
+from vigil.api.errors import within
+from vigil.api.lasting import LastingCalls
+from vigil.api.paging import page_size, read_token, write_token
+from vigil.api.secrets import keep_secrets
+from vigil.errors import FieldViolation, InvalidRequest, NotServedYet
+from vigil.fleet.contract import Fleet, Stream
+from vigil.fleet.policy import SourcePolicy
+from vigil.spec import CaptureBackend, StreamSpec, violations
+from vigil.v1 import streams_pb2, streams_pb2_grpc
+
+CHANGEABLE = frozenset(StreamSpec.__struct_fields__) - {"stream_id"}
+_MESSAGE_FIELDS = frozenset(streams_pb2.StreamSpec.DESCRIPTOR.fields_by_name)
+
+
+class DefinitionReader:
+    """Reads definitions of streams from requests, refusing what the request shows to be wrong."""
+
+    def __init__(self, *, policy: SourcePolicy, default_backend: CaptureBackend) -> None:
+        self._policy = policy
+        self._default_backend = default_backend
+
+    def read(self, message: streams_pb2.StreamSpec) -> StreamSpec:
+        """A whole definition. Raises InvalidRequest with every field that is wrong, and NotServedYet."""
+        spec = spec_from_message(message, default_backend=self._default_backend)
+        self._refuse_wrong(spec, fields=CHANGEABLE | {"stream_id"})
+        return spec
+
+    def read_change(
+        self, message: streams_pb2.StreamSpec, *, held: StreamSpec, fields: frozenset[str]
+    ) -> StreamSpec:
+        """The definition ``held`` with the named fields of a message. Raises as `read`.
+
+        Only what changes is judged: what is held was accepted before, perhaps under another policy.
+        """
+        named = streams_pb2.StreamSpec()
+        named.CopyFrom(message)
+        for field in _MESSAGE_FIELDS & CHANGEABLE - fields:
+            named.ClearField(field)
+        given = spec_from_message(named, default_backend=self._default_backend)
+        source = keep_secrets(given.source, held.source, given=gives_credentials(named.source))
+        given = msgspec.structs.replace(given, source=source)
+        spec = msgspec.structs.replace(held, **{field: getattr(given, field) for field in fields})
+        self._refuse_wrong(spec, fields=fields)
+        return spec
+
+    def _refuse_wrong(self, spec: StreamSpec, *, fields: frozenset[str]) -> None:
+        wrong = [
+            violation
+            for violation in (*violations(spec), *self._policy.violations(spec.source))
+            if re.split(r"[.\[]", violation.field, maxsplit=1)[0] in fields
+        ]
+        if wrong:
+            raise InvalidRequest(wrong)
+
+
+class StreamService(streams_pb2_grpc.StreamServiceServicer):
+    """Serves the fleet's streams. Errors are raised; `vigil.api.calls` makes statuses of them."""
+
+    def __init__(self, *, fleet: Fleet, reader: DefinitionReader, lasting: LastingCalls) -> None:
+        self._fleet = fleet
+        self._reader = reader
+        self._lasting = lasting
+
+    async def AddStream(  # noqa: N802 - the contract's name, as all of this class
+        self, request: streams_pb2.AddStreamRequest, context: Any
+    ) -> streams_pb2.AddStreamResponse:
+        """Register and start a stream."""
+        try:
+            spec = self._reader.read(request.spec)
+            stream = await self._fleet.add(spec)
+        except InvalidRequest as error:
+            raise within("spec", error) from None
+        return streams_pb2.AddStreamResponse(stream=stream_message(stream))
+
+    async def UpdateStream(  # noqa: N802
+        self, request: streams_pb2.UpdateStreamRequest, context: Any
+    ) -> streams_pb2.UpdateStreamResponse:
+        """Change the fields that the mask names."""
+        stream_id = _given_id("spec.stream_id", request.spec.stream_id)
+        fields = _masked(request.update_mask.paths)
+        held = self._fleet.get(stream_id).spec
+        try:
+            spec = self._reader.read_change(request.spec, held=held, fields=fields or CHANGEABLE)
+            stream = await self._fleet.update(spec, fields=fields, generation=request.generation)
+        except InvalidRequest as error:
+            raise within("spec", error) from None
+        return streams_pb2.UpdateStreamResponse(stream=stream_message(stream))
+
+    async def RemoveStream(  # noqa: N802
+        self, request: streams_pb2.RemoveStreamRequest, context: Any
+    ) -> streams_pb2.RemoveStreamResponse:
+        """Stop and forget a stream."""
+        await self._fleet.remove(_given_id("stream_id", request.stream_id))
+        return streams_pb2.RemoveStreamResponse()
+
+    async def GetStream(  # noqa: N802
+        self, request: streams_pb2.GetStreamRequest, context: Any
+    ) -> streams_pb2.GetStreamResponse:
+        """One stream with its state."""
+        stream = self._fleet.get(_given_id("stream_id", request.stream_id))
+        return streams_pb2.GetStreamResponse(stream=stream_message(stream))
+
+    async def ListStreams(  # noqa: N802
+        self, request: streams_pb2.ListStreamsRequest, context: Any
+    ) -> streams_pb2.ListStreamsResponse:
+        """A page of streams, in the order of their ids."""
+        size = page_size(request.page_size)
+        after = read_token(request.page_token)
+        streams = self._fleet.list(after=after, limit=size + 1)
+        page = streams[:size]
+        return streams_pb2.ListStreamsResponse(
+            streams=[stream_message(stream) for stream in page],
+            next_page_token=write_token(page[-1].spec.stream_id) if len(streams) > size else "",
+        )
+
+    async def WatchStreams(  # noqa: N802
+        self, request: streams_pb2.WatchStreamsRequest, context: Any
+    ) -> AsyncIterator[streams_pb2.WatchStreamsResponse]:
+        """Every stream as it is, then each as it changes."""
+        wanted = frozenset(request.stream_ids)
+
+        async def changes() -> AsyncGenerator[Stream, None]:
+            async for stream in self._fleet.watch():
+                if not wanted or stream.spec.stream_id in wanted:
+                    yield stream
+
+        async for stream in self._lasting.follow(changes()):
+            yield streams_pb2.WatchStreamsResponse(
+                stream=stream_message(stream), removed=stream.removed
+            )
+
+    async def GetBaseline(  # noqa: N802
+        self, request: streams_pb2.GetBaselineRequest, context: Any
+    ) -> streams_pb2.GetBaselineResponse:
+        """Not served yet."""
+        raise NotServedYet("StreamService.GetBaseline is not served by this version")
+
+
+def _given_id(field: str, stream_id: str) -> str:
+    if not stream_id:
+        raise InvalidRequest([FieldViolation(field, "is empty; name the stream")])
+    return stream_id
+
+
+def _masked(paths: Iterable[str]) -> frozenset[str]:
+    """The fields that a mask names; none where it is empty or ``*``, which is all of them."""
+    fields: set[str] = set()
+    for index, path in enumerate(paths):
+        if path == "*":
+            return frozenset()
+        if path in _MESSAGE_FIELDS - CHANGEABLE - {"stream_id"}:
+            raise NotServedYet(f"{path} is not served by this version; leave it out")
+        if path not in CHANGEABLE:
+            raise InvalidRequest(
+                [
+                    FieldViolation(
+                        f"update_mask.paths[{index}]",
+                        f"is no changeable top-level field; those are {', '.join(sorted(CHANGEABLE))}",
+                    )
+                ]
+            )
+        fields.add(path)
+    return frozenset(fields)
