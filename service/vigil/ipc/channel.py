@@ -7,6 +7,7 @@ to the next. What does not fit in a packet (a picture) travels as a memfd beside
 import mmap
 import os
 import socket
+import struct
 from typing import Generic, TypeVar
 
 import msgspec
@@ -76,14 +77,14 @@ class Channel(Generic[Sent, Received]):
             for fd in made:
                 os.close(fd)
 
-    def receive(self) -> Parcel[Received]:
-        """Receive one message; blocks as the socket's time-out says.
+    def receive(self, *, flags: int = 0) -> Parcel[Received]:
+        """Receive one message; blocks as the socket's time-out and ``flags`` say.
 
         Raises ChannelClosed at the end, BlockingIOError or TimeoutError if nothing is there.
         """
         try:
             packet, descriptors, _flags, _ = socket.recv_fds(
-                self.sock, MAX_PACKET_BYTES, MAX_DESCRIPTORS
+                self.sock, MAX_PACKET_BYTES, MAX_DESCRIPTORS, flags
             )
         except (BlockingIOError, TimeoutError):
             raise
@@ -96,11 +97,14 @@ class Channel(Generic[Sent, Received]):
         return Parcel(self._decoder.decode(packet), descriptors)
 
     def drain(self) -> list[Parcel[Received]]:
-        """Every message that is there now; the socket must not block."""
+        """Every message that is there now, without waiting; the socket must have no time-out.
+
+        Raises ChannelClosed once the end is reached and nothing came before it.
+        """
         parcels: list[Parcel[Received]] = []
         while True:
             try:
-                parcels.append(self.receive())
+                parcels.append(self.receive(flags=socket.MSG_DONTWAIT))
             except (BlockingIOError, TimeoutError):
                 return parcels
             except ChannelClosed:
@@ -111,6 +115,15 @@ class Channel(Generic[Sent, Received]):
     def close(self) -> None:
         """Close this end; the other side sees the end after what was sent."""
         self.sock.close()
+
+
+def limit_sending(sock: socket.socket, timeout_s: float) -> None:
+    """Let sends give up with BlockingIOError after a while, and leave receiving as it is."""
+    seconds = int(timeout_s)
+    microseconds = int((timeout_s - seconds) * 1e6)
+    sock.setsockopt(
+        socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", seconds, microseconds)
+    )
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:

@@ -32,7 +32,6 @@ class HostSettings(Message):
     open_timeout_s: float
     read_timeout_s: float
     max_staleness_s: float
-    max_picture_px: int  # larger pictures are refused before they are decoded
     memory_limit_bytes: int  # 0: none
 
 
@@ -166,7 +165,7 @@ class PictureAnalysed(Message):
     seq: int = 0
     events: tuple[Event, ...] = ()
     error: str = ""
-    error_kind: Literal["", "unreadable", "unavailable", "unknown"] = ""
+    error_kind: Literal["", "unreadable", "unavailable", "unknown", "invalid"] = ""
 
 
 class SnapshotTaken(Message):

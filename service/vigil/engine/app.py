@@ -1,0 +1,231 @@
+"""The engine process: takes frames of all hosts, infers them in batches, gives the slots back."""
+
+import selectors
+import socket
+import time
+from pathlib import Path
+
+import structlog
+
+from vigil.clock import Clock, SystemClock
+from vigil.engine.host_link import HostLink
+from vigil.engine.queue import BatchQueue, Waiting
+from vigil.engine.runner import Runner
+from vigil.errors import VigilError
+from vigil.ipc.channel import Channel, ChannelClosed, Parcel
+from vigil.ipc.messages import (
+    AttachHost,
+    DetachHost,
+    EngineFailed,
+    EngineReady,
+    EngineSettings,
+    FrameDone,
+    FrameReady,
+    FromEngine,
+    StopProcess,
+    ToEngine,
+)
+from vigil.ipc.slab import Slab, Slots
+from vigil.metrics.page import Page
+from vigil.vision.manifest import load_manifest
+
+log = structlog.get_logger()
+
+SETTINGS_TIMEOUT_S = 10.0
+IDLE_S = 0.25  # how often an idle engine shows that it is alive
+
+
+class Engine:
+    """The loop of the engine process. One thread: sockets are read between batches."""
+
+    def __init__(
+        self,
+        control: Channel[FromEngine, ToEngine],
+        *,
+        runner: Runner,
+        queue: BatchQueue,
+        page: Page,
+        clock: Clock,
+    ) -> None:
+        self._control = control
+        self._runner = runner
+        self._queue = queue
+        self._page = page
+        self._clock = clock
+        self._links: dict[str, HostLink] = {}
+        self._selector = selectors.DefaultSelector()
+        self._stopping = False
+
+    def run(self) -> None:
+        """Serve until told to stop, or until the service is gone."""
+        self._control.sock.setblocking(False)
+        self._selector.register(self._control, selectors.EVENT_READ)
+        while not self._stopping:
+            self._run_once()
+        self._flush()
+
+    def _run_once(self) -> None:
+        now_s = self._clock.monotonic_s()
+        self._page.beat(now_s)
+        oldest_s = self._queue.oldest_captured_s()
+        self._page.set_queue(
+            len(self._queue), 0.0 if oldest_s is None else self._clock.utc_s() - (now_s - oldest_s)
+        )
+        wait_s = self._queue.wait_s(now_s)
+        self._intake(IDLE_S if wait_s is None else wait_s)
+        if self._queue.wait_s(self._clock.monotonic_s()) == 0.0:
+            self._infer_next()
+        self._flush()
+
+    def _intake(self, timeout_s: float) -> None:
+        for key, mask in self._selector.select(timeout_s):
+            if key.fileobj is self._control:
+                self._obey()
+            elif mask & selectors.EVENT_READ:
+                self._accept(key.data)
+
+    def _obey(self) -> None:
+        try:
+            parcels = self._control.drain()
+        except ChannelClosed:
+            self._stopping = True
+            return
+        for parcel in parcels:
+            match parcel.message:
+                case AttachHost():
+                    self._attach(parcel.message, parcel)
+                case DetachHost(host_id=host_id):
+                    self._detach(host_id)
+                case StopProcess():
+                    self._stopping = True
+                case EngineSettings():
+                    log.warning("settings_twice", advice="settings are taken once, at start")
+            parcel.close()
+
+    def _attach(self, message: AttachHost, parcel: Parcel[ToEngine]) -> None:
+        self._detach(message.host_id)
+        sock = socket.socket(fileno=parcel.descriptors.pop(0))
+        sock.setblocking(False)
+        slots = Slots(
+            Slab.open(parcel.descriptors.pop(0)),
+            height_px=message.input_height_px,
+            width_px=message.input_width_px,
+        )
+        channel: Channel[FrameDone, FrameReady] = Channel(sock, FrameReady)
+        link = HostLink(message.host_id, channel, slots)
+        self._links[message.host_id] = link
+        self._selector.register(channel, selectors.EVENT_READ, link)
+
+    def _detach(self, host_id: str) -> None:
+        link = self._links.pop(host_id, None)
+        if link is not None:
+            self._selector.unregister(link.channel)
+            self._queue.forget(host_id)
+            link.close()
+
+    def _accept(self, link: HostLink) -> None:
+        try:
+            parcels = link.channel.drain()
+        except ChannelClosed:
+            self._detach(link.host_id)
+            return
+        now_s = self._clock.monotonic_s()
+        for parcel in parcels:
+            self._page.times.observe("queue", now_s - parcel.message.ready_s)
+            replaced = self._queue.offer(Waiting(link.host_id, parcel.message, now_s))
+            if replaced is not None:
+                link.dropped_newer(replaced.frame)
+
+    def _infer_next(self) -> None:
+        now_s = self._clock.monotonic_s()
+        batch, stale = self._queue.take(now_s)
+        for waiting in stale:
+            self._links[waiting.host_id].dropped_stale(waiting.frame)
+        if not batch:
+            return
+        for waiting in batch:
+            self._page.times.observe("batch_wait", now_s - waiting.arrived_s)
+        self._page.times.observe_batch(len(batch))
+        self._infer(batch)
+
+    def _infer(self, batch: list[Waiting]) -> None:
+        pictures = [self._links[w.host_id].picture(w.frame) for w in batch]
+        try:
+            result = self._runner.infer(pictures)
+        except RuntimeError as error:
+            self._infer_apart(batch, error)
+            return
+        for waiting, found in zip(batch, result.found, strict=True):
+            self._links[waiting.host_id].analysed(waiting.frame, found, infer_s=result.infer_s)
+            self._page.times.observe("infer", result.infer_s)
+            self._page.times.observe("postprocess", result.postprocess_s)
+
+    def _infer_apart(self, batch: list[Waiting], error: RuntimeError) -> None:
+        """The net failed on a batch: find the frame that did it, so that the others keep their results.
+
+        A device that is lost fails on every frame. Then the engine ends, and a fresh one is started.
+        """
+        if len(batch) == 1:
+            log.error("frame_failed", error=str(error))
+            self._links[batch[0].host_id].dropped_error(batch[0].frame)
+            if self._runner.device != "cpu":
+                raise error
+            return
+        for waiting in batch:
+            self._infer([waiting])
+
+    def _flush(self) -> None:
+        for link in list(self._links.values()):
+            try:
+                sent = link.flush()
+            except ChannelClosed:
+                self._detach(link.host_id)
+                continue
+            events = selectors.EVENT_READ if sent else selectors.EVENT_READ | selectors.EVENT_WRITE
+            if self._selector.get_key(link.channel).events != events:
+                self._selector.modify(link.channel, events, link)
+
+
+def main(fd: int) -> int:
+    """Serve the engine's end of the socket ``fd``; returns the exit status."""
+    control: Channel[FromEngine, ToEngine] = Channel(socket.socket(fileno=fd), ToEngine)
+    control.sock.settimeout(SETTINGS_TIMEOUT_S)
+    parcel = control.receive()
+    settings = parcel.message
+    if not isinstance(settings, EngineSettings):
+        raise TypeError(f"expected EngineSettings first, got {type(settings).__name__}")
+    started_s = time.monotonic()
+    try:
+        manifest = load_manifest(settings.model, models_dir=Path(settings.models_dir))
+        runner = Runner(
+            manifest,
+            device=settings.device,
+            max_batch=settings.max_batch,
+            threads=settings.threads,
+        )
+        runner.warm()
+    except (VigilError, RuntimeError) as error:
+        control.send(EngineFailed(detail=str(error)))
+        return 1
+    engine = Engine(
+        control,
+        runner=runner,
+        queue=BatchQueue(
+            limit=settings.max_batch,
+            linger_s=settings.linger_s,
+            max_staleness_s=settings.max_staleness_s,
+        ),
+        page=Page(Slab.open(parcel.descriptors.pop(0)), records=0),
+        clock=SystemClock(),
+    )
+    control.send(
+        EngineReady(
+            device=runner.device,
+            precision=runner.precision,
+            model=manifest.name,
+            compiled=False,
+            load_s=time.monotonic() - started_s,
+        )
+    )
+    engine.run()
+    return 0

@@ -1,0 +1,68 @@
+"""The engine's side of its conversation with one host: slots in, results out."""
+
+from collections import deque
+
+from vigil.data import U8, Detections
+from vigil.ipc.channel import Channel
+from vigil.ipc.messages import FrameDone, FrameReady
+from vigil.ipc.slab import Slots
+
+
+class HostLink:
+    """Frames of one host. Sending never blocks the engine: what does not fit now waits here.
+
+    What waits is bounded by the host's slots: it can have no more frames out than those.
+    """
+
+    def __init__(self, host_id: str, channel: Channel[FrameDone, FrameReady], slots: Slots) -> None:
+        self.host_id = host_id
+        self.channel = channel
+        self._slots = slots
+        self._unsent: deque[FrameDone] = deque()
+
+    def picture(self, frame: FrameReady) -> U8:
+        """The frame's pixels, where the host wrote them: (H, W, 3) uint8 BGR."""
+        return self._slots[frame.slot]
+
+    def analysed(self, frame: FrameReady, found: Detections, *, infer_s: float) -> None:
+        """Give the slot back with what was found."""
+        self._give_back(
+            FrameDone(
+                slot=frame.slot,
+                outcome="analysed",
+                xyxy=found.xyxy.tobytes(),
+                score=found.score.tobytes(),
+                class_id=found.class_id.tobytes(),
+                infer_s=infer_s,
+            )
+        )
+
+    def dropped_newer(self, frame: FrameReady) -> None:
+        """Give the slot back: a newer frame of the stream took its place."""
+        self._give_back(FrameDone(slot=frame.slot, outcome="dropped_newer"))
+
+    def dropped_stale(self, frame: FrameReady) -> None:
+        """Give the slot back: the frame grew too old."""
+        self._give_back(FrameDone(slot=frame.slot, outcome="dropped_stale"))
+
+    def dropped_error(self, frame: FrameReady) -> None:
+        """Give the slot back: the net failed on it."""
+        self._give_back(FrameDone(slot=frame.slot, outcome="dropped_error"))
+
+    def flush(self) -> bool:
+        """Send what waits; True if nothing waits any more. Raises ChannelClosed."""
+        while self._unsent:
+            try:
+                self.channel.send(self._unsent[0])
+            except BlockingIOError:
+                return False
+            self._unsent.popleft()
+        return True
+
+    def close(self) -> None:
+        """Let go of the host's memory and socket."""
+        self.channel.close()
+        self._slots.slab.close()
+
+    def _give_back(self, done: FrameDone) -> None:
+        self._unsent.append(done)

@@ -1,0 +1,104 @@
+"""Which frames go into the next batch, and when it goes. Pure policy: no sockets, no clock."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from vigil.ipc.messages import FrameReady
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiting:
+    """A frame in a host's slot that waits for its batch."""
+
+    host_id: str
+    frame: FrameReady
+    arrived_s: float  # when the engine learnt of it
+
+
+class BatchQueue:
+    """Frames that wait, bounded at one a stream: a newer frame replaces the one that waits.
+
+    Frames that must be kept (pictures a client sent, files played as fast as they are analysed) wait
+    in their own order; their hosts' slots bound them. A batch holds at most one frame a stream, those
+    first that have waited longest, weighted by priority. It goes when it is full, or when the oldest
+    frame has waited ``linger_s``.
+    """
+
+    def __init__(self, *, limit: int, linger_s: float, max_staleness_s: float) -> None:
+        self.limit = limit
+        self.linger_s = linger_s
+        self.max_staleness_s = max_staleness_s
+        self._newest: dict[tuple[str, int], Waiting] = {}
+        self._kept: dict[tuple[str, int], deque[Waiting]] = {}
+
+    def __len__(self) -> int:
+        return len(self._newest) + sum(len(kept) for kept in self._kept.values())
+
+    def offer(self, waiting: Waiting) -> Waiting | None:
+        """Add a frame; returns the older frame of its stream that it replaces, if there is one."""
+        key = (waiting.host_id, waiting.frame.camera)
+        if waiting.frame.keep:
+            self._kept.setdefault(key, deque()).append(waiting)
+            return None
+        replaced = self._newest.get(key)
+        self._newest[key] = waiting
+        return replaced
+
+    def forget(self, host_id: str) -> None:
+        """Drop what a host that is gone had waiting."""
+        self._newest = {key: value for key, value in self._newest.items() if key[0] != host_id}
+        self._kept = {key: value for key, value in self._kept.items() if key[0] != host_id}
+
+    def wait_s(self, now_s: float) -> float | None:
+        """Seconds until the next batch should go: 0 for now, None while nothing waits."""
+        if not self._newest and not self._kept:
+            return None
+        if self._ready_count() >= self.limit:
+            return 0.0
+        oldest_s = min(waiting.arrived_s for waiting in self._heads())
+        return max(0.0, oldest_s + self.linger_s - now_s)
+
+    def take(self, now_s: float) -> tuple[list[Waiting], list[Waiting]]:
+        """Remove the next batch, and beside it every frame that has become too old to infer."""
+        stale = [
+            waiting
+            for waiting in self._newest.values()
+            if now_s - waiting.frame.captured_s > self.max_staleness_s
+        ]
+        for waiting in stale:
+            del self._newest[waiting.host_id, waiting.frame.camera]
+        candidates = sorted(
+            self._candidates(),
+            key=lambda waiting: (now_s - waiting.frame.ready_s) * waiting.frame.priority,
+            reverse=True,
+        )
+        batch = candidates[: self.limit]
+        for waiting in batch:
+            self._remove(waiting)
+        return batch, stale
+
+    def oldest_captured_s(self) -> float | None:
+        """Capture time of the oldest frame that waits, None where none does."""
+        return min((waiting.frame.captured_s for waiting in self._heads()), default=None)
+
+    def _heads(self) -> list[Waiting]:
+        return [*self._newest.values(), *(kept[0] for kept in self._kept.values())]
+
+    def _candidates(self) -> list[Waiting]:
+        """Frames that may go in the next batch: one a stream, and all pictures of clients."""
+        kept: list[Waiting] = []
+        for (_, camera), waiting in self._kept.items():
+            kept.extend(waiting if camera < 0 else [waiting[0]])
+        return [*self._newest.values(), *kept]
+
+    def _ready_count(self) -> int:
+        return len(self._candidates()) if self._kept else len(self._newest)
+
+    def _remove(self, waiting: Waiting) -> None:
+        key = (waiting.host_id, waiting.frame.camera)
+        if not waiting.frame.keep:
+            del self._newest[key]
+            return
+        self._kept[key].popleft()
+        if not self._kept[key]:
+            del self._kept[key]

@@ -1,0 +1,75 @@
+"""The model on its device, warm: pictures in, detections out."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from vigil.data import U8, Detections
+from vigil.vision.detector import Detector, choose_precision
+from vigil.vision.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """What one batch gave, with the seconds that it spent."""
+
+    found: list[Detections]  # xyxy in input pixels, one a picture
+    infer_s: float
+    postprocess_s: float
+
+
+class Runner:
+    """A detector behind batch-size buckets, so that every size it meets was warmed before.
+
+    On CUDA a batch is padded up to its bucket: each size has its own algorithms and graphs there. On a
+    CPU, eager execution takes any size as it is, and padding would be paid for.
+    """
+
+    def __init__(self, manifest: Manifest, *, device: str, max_batch: int, threads: int) -> None:
+        self.manifest = manifest
+        self.max_batch = max_batch
+        self.device = _resolve(device)
+        if threads:
+            torch.set_num_threads(threads)
+        self.precision = choose_precision(manifest, device=self.device)
+        self._detector = Detector(manifest, device=self.device, precision=self.precision)
+        self._batch: U8 = np.zeros(
+            (max_batch, manifest.input_height_px, manifest.input_width_px, 3), np.uint8
+        )
+
+    @property
+    def buckets(self) -> list[int]:
+        """The batch sizes that are run: powers of two up to the largest, and the largest."""
+        sizes = [1 << power for power in range(self.max_batch.bit_length())]
+        return sorted({size for size in sizes if size <= self.max_batch} | {self.max_batch})
+
+    def warm(self) -> None:
+        """Run every bucket, twice: first calls choose algorithms and allocate."""
+        for size in self.buckets:
+            for _ in range(2):
+                self._detector.forward(self._batch[:size])
+
+    def infer(self, pictures: Sequence[U8]) -> Inferred:
+        """Find the objects in up to ``max_batch`` pictures, each (H, W, 3) uint8 BGR of input size."""
+        started_s = time.monotonic()
+        count = len(pictures)
+        for row, picture in enumerate(pictures):
+            np.copyto(self._batch[row], picture)
+        raw = self._detector.forward(self._batch[: self._padded(count)])
+        forwarded_s = time.monotonic()
+        found = self._detector.postprocess(raw)[:count]
+        return Inferred(found, forwarded_s - started_s, time.monotonic() - forwarded_s)
+
+    def _padded(self, count: int) -> int:
+        if self.device == "cpu":
+            return count
+        return next(size for size in self.buckets if size >= count)
+
+
+def _resolve(device: str) -> str:
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,1 @@
+"""The room of a camera: capture, sampling, tracking, rules, snapshots. One process for several."""

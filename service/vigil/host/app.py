@@ -1,0 +1,260 @@
+"""The host process: several cameras' rooms around one loop."""
+
+import os
+import queue
+import resource
+import selectors
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from vigil.clock import Clock, SystemClock
+from vigil.host.camera import Camera
+from vigil.host.capture import configure_process
+from vigil.host.context import HostContext, detections_of
+from vigil.host.engine_link import PICTURE_SLOTS, SLOTS_A_STREAM, EngineLink
+from vigil.host.pictures import Pictures
+from vigil.host.reader import Reader
+from vigil.ipc.channel import Channel, ChannelClosed, Parcel, limit_sending
+from vigil.ipc.messages import (
+    AnalysePicture,
+    AttachEngine,
+    DetachEngine,
+    EndPush,
+    FrameDone,
+    FromHost,
+    HostReady,
+    HostSettings,
+    PushFrame,
+    RunGranted,
+    StartStream,
+    StopProcess,
+    StopStream,
+    StreamStopped,
+    TakeSnapshot,
+    ToHost,
+    UpdateStream,
+)
+from vigil.ipc.slab import Slab, Slots
+from vigil.metrics.page import Page
+
+log = structlog.get_logger()
+
+SETTINGS_TIMEOUT_S = 10.0
+SEND_TIMEOUT_S = 10.0  # a service that takes nothing for so long hangs
+IDLE_S = 0.25
+
+
+@dataclass(slots=True)
+class Room:
+    """One camera and what reads it; pushed streams have no reader."""
+
+    camera: Camera
+    reader: Reader | None
+
+
+class Host:
+    """The analysis loop: commands of the service, results of the engine."""
+
+    def __init__(
+        self, control: Channel[FromHost, ToHost], settings: HostSettings, *, page: Page, slots: Slots
+    ) -> None:
+        self._control = control
+        self._settings = settings
+        self._posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._engine = EngineLink(slots)
+        self._clock: Clock = SystemClock()
+        self._context = HostContext(
+            settings=settings,
+            clock=self._clock,
+            page=page,
+            engine=self._engine,
+            send=control.send,
+            post=self._post,
+        )
+        picture_slots = range(settings.streams * SLOTS_A_STREAM, slots.count)
+        self._pictures = Pictures(self._context, slots=picture_slots)
+        self._rooms: dict[str, Room] = {}
+        self._page = page
+        self._selector = selectors.DefaultSelector()
+        self._stopping = False
+
+    def run(self) -> None:
+        """Serve until told to stop, or until the service is gone."""
+        self._selector.register(self._control, selectors.EVENT_READ)
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._pictures.start()
+        self._control.send(HostReady())
+        while not self._stopping:
+            self._page.beat(self._clock.monotonic_s())
+            for key, _ in self._selector.select(IDLE_S):
+                if key.fileobj is self._control:
+                    self._obey()
+                elif key.fileobj == self._wake:
+                    self._run_posted()
+                else:
+                    self._take_results()
+        self._shut_down()
+
+    def _post(self, work: Callable[[], None]) -> None:
+        self._posted.put(work)
+        os.eventfd_write(self._wake, 1)
+
+    def _run_posted(self) -> None:
+        os.eventfd_read(self._wake)
+        while not self._posted.empty():
+            self._posted.get()()
+
+    def _take_results(self) -> None:
+        try:
+            results = self._engine.results()
+        except ChannelClosed:
+            self._lose_engine()
+            return
+        for transit, done in results:
+            if done.outcome == "analysed":
+                transit.analysed(detections_of(done, transit.letterbox), done)
+            else:
+                transit.dropped(done)
+
+    def _lose_engine(self) -> None:
+        if self._engine.channel is not None:
+            self._selector.unregister(self._engine.channel)
+        for transit in self._engine.detach():
+            transit.dropped(FrameDone(slot=-1, outcome="dropped_error"))
+
+    def _obey(self) -> None:
+        try:
+            parcels = self._control.drain()
+        except ChannelClosed:
+            self._stopping = True
+            return
+        for parcel in parcels:
+            self._dispatch(parcel)
+            parcel.close()
+
+    def _dispatch(self, parcel: Parcel[ToHost]) -> None:
+        match parcel.message:
+            case AttachEngine():
+                self._lose_engine()
+                self._engine.attach(parcel.descriptors.pop(0))
+                assert self._engine.channel is not None
+                self._selector.register(self._engine.channel, selectors.EVENT_READ)
+            case DetachEngine():
+                self._lose_engine()
+            case StartStream() as start:
+                self._start_stream(start)
+            case UpdateStream(spec=spec):
+                if spec.stream_id in self._rooms:
+                    self._rooms[spec.stream_id].camera.change(spec)
+            case StopStream(stream_id=stream_id):
+                self._stop_stream(stream_id)
+            case RunGranted(stream_id=stream_id, run=run):
+                if stream_id in self._rooms:
+                    self._rooms[stream_id].camera.grant_run(run)
+            case AnalysePicture() as request:
+                self._pictures.analyse(request, parcel.payload())
+            case PushFrame() as request:
+                self._pictures.push(request, parcel.payload(), self._camera(request.stream_id))
+            case EndPush(stream_id=stream_id):
+                if stream_id in self._rooms:
+                    self._pictures.end_push(self._rooms[stream_id].camera)
+            case TakeSnapshot() as request:
+                self._pictures.snapshot(request, self._camera(request.stream_id))
+            case StopProcess():
+                self._stopping = True
+            case HostSettings():
+                log.warning("settings_twice", advice="settings are taken once, at start")
+
+    def _camera(self, stream_id: str) -> Camera | None:
+        room = self._rooms.get(stream_id)
+        return room.camera if room else None
+
+    def _start_stream(self, start: StartStream) -> None:
+        first = start.record * SLOTS_A_STREAM
+        camera = Camera(
+            start.spec,
+            self._context,
+            record=start.record,
+            slots=range(first, first + SLOTS_A_STREAM),
+        )
+        reader = None
+        if not start.spec.source.uri.startswith("push:"):
+            reader = Reader(camera, self._context)
+        self._rooms[start.spec.stream_id] = Room(camera, reader)
+        if reader is not None:
+            reader.start()
+
+    def _stop_stream(self, stream_id: str) -> None:
+        """End a camera's reader beside the loop: a capture may take its read time-out to notice."""
+        room = self._rooms.get(stream_id)
+        if room is None:
+            self._control.send(StreamStopped(stream_id=stream_id))
+            return
+        threading.Thread(
+            target=self._wait_for_end, args=(room,), name=f"stop-{stream_id}", daemon=True
+        ).start()
+
+    def _wait_for_end(self, room: Room) -> None:
+        if room.reader is not None:
+            room.reader.stop()
+            timeout_s = self._settings.open_timeout_s + self._settings.read_timeout_s
+            if not room.reader.join(timeout_s):
+                return  # the service ends this host when the stream does not stop in time
+        else:
+            self._pictures.end_push(room.camera)
+        self._post(lambda: self._forget(room))
+
+    def _forget(self, room: Room) -> None:
+        """Once nothing of the camera is in flight, its record may be another's."""
+        if not room.camera.idle():
+            self._post(lambda: self._forget(room))
+            return
+        stream_id = room.camera.spec.stream_id
+        if self._rooms.get(stream_id) is room:
+            del self._rooms[stream_id]
+        self._control.send(StreamStopped(stream_id=stream_id))
+
+    def _shut_down(self) -> None:
+        """Stop the readers, take what the engine still gives, end the runs."""
+        readers = [room.reader for room in self._rooms.values() if room.reader is not None]
+        for reader in readers:
+            reader.stop()
+        deadline_s = self._clock.monotonic_s() + self._settings.read_timeout_s
+        while self._clock.monotonic_s() < deadline_s and any(reader.alive for reader in readers):
+            for key, _ in self._selector.select(0.02):
+                if key.fileobj == self._wake:
+                    self._run_posted()
+                elif key.fileobj is self._engine.channel:
+                    self._take_results()
+        self._run_posted_quietly()
+
+
+def main(fd: int) -> int:
+    """Serve the host's end of the socket ``fd``; returns the exit status."""
+    configure_process()
+    control: Channel[FromHost, ToHost] = Channel(socket.socket(fileno=fd), ToHost)
+    control.sock.settimeout(SETTINGS_TIMEOUT_S)
+    parcel = control.receive()
+    control.sock.settimeout(None)
+    limit_sending(control.sock, SEND_TIMEOUT_S)
+    settings = parcel.message
+    if not isinstance(settings, HostSettings):
+        raise TypeError(f"expected HostSettings first, got {type(settings).__name__}")
+    if settings.memory_limit_bytes:
+        resource.setrlimit(resource.RLIMIT_AS, (settings.memory_limit_bytes,) * 2)
+    slots = Slots(
+        Slab.open(parcel.descriptors.pop(0)),
+        height_px=settings.input_height_px,
+        width_px=settings.input_width_px,
+    )
+    page = Page(Slab.open(parcel.descriptors.pop(0)), records=settings.streams)
+    try:
+        Host(control, settings, page=page, slots=slots).run()
+    except ChannelClosed:
+        return 0
+    return 0

@@ -1,0 +1,227 @@
+"""The room of one camera: its frames go out to the engine and come back to its tracks and rules."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from vigil.clock import Anchor
+from vigil.data import U8, Detections, Event, Outcome, StreamState, Track
+from vigil.errors import Unavailable
+from vigil.host.context import HostContext, mask_areas
+from vigil.host.engine_link import SlotPool
+from vigil.host.run import Run
+from vigil.ipc.messages import FrameDone, FrameReady, RunWanted, StreamEvents, StreamReport
+from vigil.rules import Moment
+from vigil.spec import StreamSpec
+from vigil.vision.letterbox import Letterbox
+
+RUN_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """One analysed frame, for whoever asked for it: a snapshot or a client that pushed it."""
+
+    run: int
+    seq: int
+    captured_at_s: float  # UTC
+    found: Detections  # normalised, at the stream's thresholds
+    tracks: tuple[Track, ...]
+    events: tuple[Event, ...]
+    picture: U8 | None  # full resolution, where it was asked for
+    infer_s: float
+
+
+Then: TypeAlias = Callable[[Analysed | None], None]
+"""What to do with an analysed frame, on the host's loop; None: it was dropped."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A frame of a camera at the engine (see `context.Transit`)."""
+
+    camera: "Camera"
+    run: Run
+    seq: int
+    moment: Moment
+    letterbox: Letterbox
+    picture: U8 | None
+    then: tuple[Then, ...]
+
+    def analysed(self, found: Detections, done: FrameDone) -> None:
+        """The engine's answer."""
+        self.camera.take_analysed(self, found, done)
+
+    def dropped(self, done: FrameDone) -> None:
+        """No answer, and why."""
+        self.camera.take_dropped(self, done.outcome)
+
+
+class Camera:
+    """What the reader's thread and the host's loop share of one stream.
+
+    The reader calls `begin_run`, `read`, `skip`, `submit`, `end_run` and `report`; the loop calls the
+    rest. Tracks and rules are touched by the loop alone.
+    """
+
+    def __init__(
+        self, spec: StreamSpec, context: HostContext, *, record: int, slots: range
+    ) -> None:
+        self.spec = spec
+        self.record = record
+        self.ledger = context.page.ledger(record)
+        self.ledger.clear()
+        self.slots = SlotPool(slots)
+        self.state = StreamState.PENDING
+        self._context = context
+        self._granted_run = 0
+        self._run_granted = threading.Event()
+        self._run: Run | None = None  # the newest that the loop has seen frames of
+        self._wishes: list[Then] = []  # those who wait for a snapshot
+        self._wishes_lock = threading.Lock()
+
+    # the reader's side
+
+    def begin_run(self, anchor: Anchor) -> Run:
+        """A connection is up: ask the service for a run number, which is on disk when it comes.
+
+        Raises Unavailable if the service does not answer.
+        """
+        self._run_granted.clear()
+        self._context.send(RunWanted(stream_id=self.spec.stream_id))
+        if not self._run_granted.wait(RUN_TIMEOUT_S):
+            raise Unavailable("the service gave no run number in time; the stream tries again")
+        run = Run(self._granted_run, self.spec, self._context, anchor=anchor)
+        self._run = run
+        return run
+
+    def report(self, report: StreamReport) -> None:
+        """Tell the service what the stream does."""
+        self.state = report.state
+        self._context.send(report)
+
+    def wants_picture(self) -> bool:
+        """Whether somebody waits for a snapshot, so that the next frame is due whatever its time."""
+        return bool(self._wishes)
+
+    def submit(
+        self,
+        run: Run,
+        *,
+        seq: int,
+        picture: U8,
+        moment: Moment,
+        slot: int,
+        keep: bool,
+        then: tuple[Then, ...] = (),
+    ) -> None:
+        """Draw a picture, (H, W, 3) uint8 BGR, into a slot of this camera and hand it to the engine."""
+        started_s = self._context.clock.monotonic_s()
+        masks = self.spec.privacy_masks
+        letterbox = Letterbox.fit(picture.shape[:2], self._context.input_hw)
+        target = self._context.engine.picture(slot)
+        if masks:
+            mask_areas(picture, masks)
+        letterbox.draw(picture, target)
+        run.height_px, run.width_px = picture.shape[:2]
+        wishes = self._take_wishes()
+        kept = picture.copy() if wishes else None
+        ready_s = self._context.clock.monotonic_s()
+        self._context.page.times.observe("resize", ready_s - started_s)
+        frame = Frame(self, run, seq, moment, letterbox, kept, (*then, *wishes))
+        message = FrameReady(
+            slot=slot,
+            camera=self.record,
+            captured_s=moment.captured_s,
+            ready_s=ready_s,
+            priority=self.spec.priority,
+            keep=keep,
+        )
+        run.entered()
+        if not self._context.engine.submit(message, pool=self.slots, carried=frame):
+            self._context.post(lambda: self.take_dropped(frame, "dropped_error"))
+
+    def end_run(self, run: Run) -> None:
+        """The connection is over: once its last frame is back, what is open ends."""
+
+        def end() -> None:
+            if run.end():
+                self._finish(run)
+
+        self._context.post(end)
+
+    # the loop's side
+
+    def grant_run(self, number: int) -> None:
+        """The service's answer to `begin_run`."""
+        self._granted_run = number
+        self._run_granted.set()
+
+    def change(self, spec: StreamSpec) -> None:
+        """Take a new definition with the same source."""
+        self.spec = spec
+        if self._run is not None:
+            self._publish(self._run.change(spec, self._context))
+
+    def want_picture(self, then: Then) -> None:
+        """Call ``then`` with the next analysed frame and its full picture."""
+        with self._wishes_lock:
+            self._wishes.append(then)
+
+    def abandon_wishes(self) -> None:
+        """No picture will come: tell those who wait."""
+        for then in self._take_wishes():
+            then(None)
+
+    def take_analysed(self, frame: Frame, found: Detections, done: FrameDone) -> None:
+        """A frame came back with its detections: tracks, rules, events."""
+        run, clock, times = frame.run, self._context.clock, self._context.page.times
+        started_s = clock.monotonic_s()
+        tracks = run.track(found, frame.moment)
+        tracked_s = clock.monotonic_s()
+        events = run.rule(tracks, frame.moment)
+        times.observe("track", tracked_s - started_s)
+        times.observe("rules", clock.monotonic_s() - tracked_s)
+        shown = run.thresholds.keep(found)
+        self.ledger.detected(shown.class_id)
+        self.ledger.outcome("analysed")
+        self._publish(events)
+        analysed = Analysed(
+            run=run.number,
+            seq=frame.seq,
+            captured_at_s=frame.moment.utc_s,
+            found=shown,
+            tracks=tracks,
+            events=tuple(events),
+            picture=frame.picture,
+            infer_s=done.infer_s,
+        )
+        for then in frame.then:
+            then(analysed)
+        if run.left():
+            self._finish(run)
+
+    def take_dropped(self, frame: Frame, outcome: Outcome) -> None:
+        """A frame came back without detections, or never left."""
+        self.ledger.outcome(outcome)
+        for then in frame.then:
+            then(None)
+        if frame.run.left():
+            self._finish(frame.run)
+
+    def _finish(self, run: Run) -> None:
+        self._publish(run.finish())
+
+    def _publish(self, events: list[Event]) -> None:
+        if events:
+            self._context.send(
+                StreamEvents(stream_id=self.spec.stream_id, events=tuple(events))
+            )
+
+    def _take_wishes(self) -> tuple[Then, ...]:
+        if not self._wishes:
+            return ()
+        with self._wishes_lock:
+            taken, self._wishes = tuple(self._wishes), []
+        return taken

@@ -1,0 +1,226 @@
+"""The only door to OpenCV's VideoCapture, and what every capture looks like to a reader.
+
+What OpenCV does was measured (see `docs/capture.md`): time-outs act only as open parameters with
+CAP_FFMPEG named; size is known after open, before the first read; FFmpeg's own options are one string
+for the whole process.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote, unquote, urlsplit
+
+import cv2
+import numpy as np
+
+from vigil.data import U8, OfflineReason
+from vigil.host.diagnose import diagnose
+from vigil.spec import Source
+
+MAX_SIDE_PX = 8192
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
+
+
+class CaptureFailed(Exception):  # noqa: N818 - carries a typed reason, not only a message
+    """A source that cannot be opened or goes no further; ``detail`` never holds a credential."""
+
+    def __init__(self, reason: OfflineReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureLimits:
+    """How long a source may take."""
+
+    open_timeout_s: float
+    read_timeout_s: float
+
+
+class Capture(Protocol):
+    """An open source. One thread uses it."""
+
+    live: bool  # plays at its own pace, whether anyone reads or not
+    width_px: int
+    height_px: int
+    fps: float  # as the source says; 0 if it does not
+
+    def grab(self) -> bool:
+        """Take the next frame, decoded but not converted; False if there is none."""
+
+    def retrieve(self, out: U8 | None) -> U8:
+        """The grabbed frame as (H, W, 3) uint8 BGR, in ``out`` where that has the right shape.
+
+        Raises CaptureFailed if it cannot be converted.
+        """
+
+    def pts_s(self) -> float:
+        """The grabbed frame's timestamp, by the source's own clock."""
+
+    def finished(self) -> bool:
+        """Whether the source has no more frames to give, rather than one that failed."""
+
+    def close(self) -> None:
+        """Let go of the source."""
+
+
+def configure_process() -> None:
+    """Make OpenCV quiet and single-threaded: its messages hold URLs, and streams are the parallelism."""
+    cv2.setLogLevel(0)
+    cv2.setNumThreads(1)
+
+
+def open_capture(source: Source, limits: CaptureLimits) -> Capture:
+    """Open a source. Raises CaptureFailed with the reason, as far as it can be told."""
+    if source.uri.startswith("folder:"):
+        return FolderCapture(Path(unquote(urlsplit(source.uri).path)), fps=source.folder_fps)
+    return OpenCvCapture(source, limits)
+
+
+class OpenCvCapture:
+    """RTSP, HTTP and files through OpenCV's FFmpeg backend."""
+
+    def __init__(self, source: Source, limits: CaptureLimits) -> None:
+        self.live = not source.uri.startswith("file:")
+        started_s = time.monotonic()
+        parameters = [
+            *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(limits.open_timeout_s * 1000)),
+            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(limits.read_timeout_s * 1000)),
+            *(cv2.CAP_PROP_N_THREADS, 1),
+        ]
+        address = _address(source)
+        self._capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, parameters)  # noqa: TID251
+        if not self._capture.isOpened():
+            self._capture.release()
+            took_s = time.monotonic() - started_s
+            reason, detail = diagnose(source, took_s=took_s, timeout_s=limits.open_timeout_s)
+            raise CaptureFailed(reason, detail)
+        self.width_px = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
+        self.height_px = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        self.fps = _sane_fps(self._capture.get(cv2.CAP_PROP_FPS))
+        try:
+            check_size(self.width_px, self.height_px)
+        except CaptureFailed:
+            self.close()
+            raise
+
+    def grab(self) -> bool:
+        """Take and decode the next frame."""
+        return bool(self._capture.grab())
+
+    def retrieve(self, out: U8 | None) -> U8:
+        """Convert the grabbed frame to BGR."""
+        taken, picture = self._capture.retrieve(out)
+        if not taken or picture is None or picture.ndim != 3:
+            raise CaptureFailed(OfflineReason.DECODE_ERROR, "a decoded frame could not be converted")
+        return np.asarray(picture, np.uint8)
+
+    def pts_s(self) -> float:
+        """The grabbed frame's timestamp."""
+        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
+
+    def finished(self) -> bool:
+        """A file is over when its frame count is reached; a live source never is."""
+        if self.live:
+            return False
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        return count <= 0 or self._capture.get(cv2.CAP_PROP_POS_FRAMES) >= count - 1
+
+    def close(self) -> None:
+        """Release the decoder and the connection."""
+        self._capture.release()
+
+
+class FolderCapture:
+    """The pictures of a folder, in name order, at a given rate."""
+
+    live = False
+
+    def __init__(self, folder: Path, *, fps: float) -> None:
+        try:
+            self._paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        except OSError as error:
+            raise CaptureFailed(
+                OfflineReason.UNREACHABLE, f"the folder cannot be read: {error.strerror}"
+            ) from error
+        if not self._paths:
+            kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+            raise CaptureFailed(OfflineReason.NO_VIDEO, f"the folder has no pictures ({kinds})")
+        self.fps = fps
+        self._index = -1
+        self._picture = self._read(0)
+        self.height_px, self.width_px = self._picture.shape[:2]
+
+    def grab(self) -> bool:
+        """Read the next picture; one that does not decode is a failed grab."""
+        self._index += 1
+        if self._index >= len(self._paths):
+            return False
+        try:
+            self._picture = self._read(self._index)
+        except CaptureFailed:
+            return False
+        return True
+
+    def retrieve(self, out: U8 | None) -> U8:  # noqa: ARG002 - a picture decodes into its own array
+        """The picture that was read."""
+        return self._picture
+
+    def pts_s(self) -> float:
+        """Its place at the folder's rate."""
+        return self._index / self.fps
+
+    def finished(self) -> bool:
+        """Whether the last picture was read."""
+        return self._index >= len(self._paths) - 1
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _read(self, index: int) -> U8:
+        encoded = np.fromfile(self._paths[index], np.uint8)
+        picture = decode_picture(encoded)
+        if picture is None:
+            raise CaptureFailed(
+                OfflineReason.DECODE_ERROR, f"{self._paths[index].name} does not decode to a picture"
+            )
+        return picture
+
+
+def decode_picture(encoded: U8) -> U8 | None:
+    """An encoded picture as (H, W, 3) uint8 BGR; None where the bytes are not one."""
+    if encoded.size == 0:
+        return None
+    try:
+        picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+    return None if picture is None else np.asarray(picture, np.uint8)
+
+
+def check_size(width_px: int, height_px: int) -> None:
+    """Refuse a picture by its size before its first frame is decoded. Raises CaptureFailed."""
+    if width_px <= 0 or height_px <= 0:
+        raise CaptureFailed(OfflineReason.NO_VIDEO, "the source has no video track with a size")
+    if min(width_px, height_px) < 16 or max(width_px, height_px) > MAX_SIDE_PX:
+        raise CaptureFailed(
+            OfflineReason.UNSUPPORTED,
+            f"pictures of {width_px}x{height_px} are outside 16 to {MAX_SIDE_PX} pixels a side",
+        )
+
+
+def _sane_fps(fps: float) -> float:
+    return float(fps) if 0.0 < fps <= 240.0 else 0.0
+
+
+def _address(source: Source) -> str:
+    """What FFmpeg is given: the path of a file, or a URL with its credentials put back."""
+    parts = urlsplit(source.uri)
+    if parts.scheme == "file":
+        return unquote(parts.path)
+    if not source.username:
+        return source.uri
+    user = f"{quote(source.username, safe='')}:{quote(source.password, safe='')}"
+    return parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}").geturl()

@@ -1,0 +1,72 @@
+"""What every camera of a host shares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from vigil.clock import Clock
+from vigil.data import F32, U8, Detections
+from vigil.host.engine_link import EngineLink
+from vigil.ipc.messages import FrameDone, FromHost, HostSettings
+from vigil.metrics.page import Page
+from vigil.vision.letterbox import Letterbox
+
+
+class Send(Protocol):
+    """How a room talks to the service; any thread may call it."""
+
+    def __call__(self, message: FromHost, *, payload: bytes = b"") -> None:
+        """Send one message. Raises ChannelClosed."""
+
+
+class Transit(Protocol):
+    """A picture that the engine has: its owner is told what became of it, on the host's loop."""
+
+    def analysed(self, found: Detections, done: FrameDone) -> None:
+        """The engine's answer; ``found`` is normalised, best score first."""
+
+    def dropped(self, done: FrameDone) -> None:
+        """The engine gave it back without an answer; ``done.outcome`` says why."""
+
+    @property
+    def letterbox(self) -> Letterbox:
+        """How the picture lies in its slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostContext:
+    """The host's settings and the doors out of a camera's room."""
+
+    settings: HostSettings
+    clock: Clock
+    page: Page
+    engine: EngineLink[Transit]
+    send: Send
+    post: Callable[[Callable[[], None]], None]  # run something on the host's loop, from any thread
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """Height and width of the model's input, pixels."""
+        return self.settings.input_height_px, self.settings.input_width_px
+
+
+def detections_of(done: FrameDone, letterbox: Letterbox) -> Detections:
+    """The engine's answer as detections normalised to the source's picture."""
+    xyxy: F32 = np.frombuffer(done.xyxy, np.float32).reshape(-1, 4)
+    return Detections(
+        xyxy=letterbox.to_source_normalised(xyxy),
+        score=np.frombuffer(done.score, np.float32),
+        class_id=np.frombuffer(done.class_id, np.int64),
+    )
+
+
+def mask_areas(picture: U8, masks: tuple[tuple[tuple[float, float], ...], ...]) -> None:
+    """Blacken normalised polygons of an (H, W, 3) picture, before anyone sees or keeps it."""
+    import cv2
+    height, width = picture.shape[:2]
+    for mask in masks:
+        corners = np.round(np.array(mask) * (width, height)).astype(np.int32)
+        cv2.fillPoly(picture, [corners], (0, 0, 0))

@@ -1,0 +1,119 @@
+"""A host's side of its conversation with the engine: who holds which slot."""
+
+import queue
+import socket
+import threading
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from vigil.data import U8
+from vigil.ipc.channel import Channel, ChannelClosed, limit_sending
+from vigil.ipc.messages import FrameDone, FrameReady
+from vigil.ipc.slab import Slots
+
+SEND_TIMEOUT_S = 1.0
+SLOTS_A_STREAM = 3  # one being written, one waiting, one being inferred
+PICTURE_SLOTS = 8
+
+Carried = TypeVar("Carried")
+
+
+class SlotPool:
+    """The free slots of one camera, or of client pictures. Bounded by their number."""
+
+    def __init__(self, slots: range) -> None:
+        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for slot in slots:
+            self._free.put(slot)
+
+    def take(self, *, timeout_s: float = 0.0) -> int | None:
+        """A free slot, waiting up to ``timeout_s`` for one; None if there is none."""
+        try:
+            return self._free.get(block=timeout_s > 0, timeout=timeout_s or None)
+        except queue.Empty:
+            return None
+
+    def give_back(self, slot: int) -> None:
+        """The slot may be written again."""
+        self._free.put(slot)
+
+
+@dataclass(frozen=True, slots=True)
+class InTransit(Generic[Carried]):
+    """A frame that the engine has, and what its camera wants to know when it comes back."""
+
+    pool: SlotPool
+    carried: Carried
+
+
+class EngineLink(Generic[Carried]):
+    """Frames out, results in. Readers submit from their threads; the host's loop takes results."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._channel: Channel[FrameReady, FrameDone] | None = None
+        self._attached = threading.Event()
+        self._in_transit: dict[int, InTransit[Carried]] = {}  # by slot
+
+    @property
+    def channel(self) -> Channel[FrameReady, FrameDone] | None:
+        """The present conversation, for the host's selector; None while there is no engine."""
+        return self._channel
+
+    def picture(self, slot: int) -> U8:
+        """A slot's pixels: (H, W, 3) uint8 BGR of the model's input size."""
+        return self._slots[slot]
+
+    def attach(self, fd: int) -> None:
+        """Talk to a new engine."""
+        sock = socket.socket(fileno=fd)
+        limit_sending(sock, SEND_TIMEOUT_S)
+        self._channel = Channel(sock, FrameDone)
+        self._attached.set()
+
+    def wait_attached(self, timeout_s: float) -> bool:
+        """Whether there is an engine, waiting up to ``timeout_s`` for one."""
+        return self._attached.wait(timeout_s)
+
+    def detach(self) -> list[Carried]:
+        """The engine is gone: what it held comes back, and its slots are free."""
+        self._attached.clear()
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+        lost: list[Carried] = []
+        for slot in list(self._in_transit):
+            transit = self._in_transit.pop(slot, None)
+            if transit is not None:
+                transit.pool.give_back(slot)
+                lost.append(transit.carried)
+        return lost
+
+    def submit(self, frame: FrameReady, *, pool: SlotPool, carried: Carried) -> bool:
+        """Hand a written slot to the engine; False, with the slot free again, if there is none."""
+        self._in_transit[frame.slot] = InTransit(pool, carried)
+        channel = self._channel
+        try:
+            if channel is None:
+                raise ChannelClosed("no engine")
+            channel.send(frame)
+        except (ChannelClosed, BlockingIOError):
+            # the loop's detach may have taken it back already: then it is accounted for there
+            if self._in_transit.pop(frame.slot, None) is None:
+                return True
+            pool.give_back(frame.slot)
+            return False
+        return True
+
+    def results(self) -> list[tuple[Carried, FrameDone]]:
+        """What the engine gave back since the last call. Raises ChannelClosed when it is gone."""
+        if self._channel is None:
+            return []
+        results: list[tuple[Carried, FrameDone]] = []
+        for parcel in self._channel.drain():
+            done = parcel.message
+            transit = self._in_transit.pop(done.slot, None)
+            if transit is not None:
+                transit.pool.give_back(done.slot)
+                results.append((transit.carried, done))
+        return results

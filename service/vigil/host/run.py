@@ -1,0 +1,133 @@
+"""One uninterrupted connection of a stream: its tracks, its rules, its frames' numbers."""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from vigil.clock import Anchor
+from vigil.data import Detections, Event, Track
+from vigil.host.context import HostContext
+from vigil.rules import Moment, RuleSet
+from vigil.spec import StreamSpec
+from vigil.tracking import Tracker, TrackerSettings
+
+LEAST_SCORE_SHARE = 0.4  # of a class's threshold; lower detections do not help the tracker
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From which score on an object of each class counts, as an array by class id."""
+
+    by_class: np.ndarray[tuple[int], np.dtype[np.float32]]  # (C,); inf for classes not asked for
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        classes: tuple[str, ...],
+        model_classes: tuple[str, ...],
+        model_thresholds: tuple[float, ...],
+        min_score: float,
+    ) -> "Thresholds":
+        """The model's operating thresholds, or ``min_score`` where it is above 0; unasked classes never."""
+        values = [
+            (min_score or threshold) if not classes or name in classes else np.inf
+            for name, threshold in zip(model_classes, model_thresholds, strict=True)
+        ]
+        return cls(np.array(values, np.float32))
+
+    def keep(self, found: Detections, *, share: float = 1.0) -> Detections:
+        """The detections that reach their class's threshold times ``share``."""
+        return found[found.score >= self.by_class[found.class_id] * share]
+
+    def tracker_settings(self) -> TrackerSettings:
+        """Tracks begin at the operating threshold and are carried on a little below it."""
+        finite = self.by_class[np.isfinite(self.by_class)]
+        start = float(finite.mean()) if finite.size else 1.0
+        return TrackerSettings(
+            start_score=start, high_score=0.9 * start, low_score=LEAST_SCORE_SHARE * start
+        )
+
+
+class Run:
+    """Belongs to the host's loop, but for `next_seq`, `entered` and `left`, which readers call, too."""
+
+    def __init__(
+        self, number: int, spec: StreamSpec, context: HostContext, *, anchor: Anchor
+    ) -> None:
+        self.number = number
+        self.anchor = anchor
+        self.width_px = 0
+        self.height_px = 0
+        self.thresholds = thresholds_of(spec, context)
+        self._tracker = Tracker(self.thresholds.tracker_settings())
+        self._rules = RuleSet(
+            spec.rules,
+            stream_id=spec.stream_id,
+            run=number,
+            class_names=context.settings.classes,
+            labels=spec.labels,
+        )
+        self._lock = threading.Lock()
+        self._seq = -1
+        self._in_flight = 0
+        self._over = False
+        self._last = Moment(
+            time_s=anchor.monotonic_s, utc_s=anchor.utc_s, captured_s=anchor.monotonic_s
+        )
+
+    def next_seq(self) -> int:
+        """The number of the frame that was just read."""
+        self._seq += 1
+        return self._seq
+
+    def entered(self) -> None:
+        """A frame of this run is on its way to the engine."""
+        with self._lock:
+            self._in_flight += 1
+
+    def left(self) -> bool:
+        """A frame of this run came back; True if the run is over and this was its last."""
+        with self._lock:
+            self._in_flight -= 1
+            return self._over and self._in_flight == 0
+
+    def end(self) -> bool:
+        """No more frames will be read; True if none is in flight, either."""
+        with self._lock:
+            self._over = True
+            return self._in_flight == 0
+
+    def moment(self, *, time_s: float, captured_s: float) -> Moment:
+        """The time of a frame for tracker and rules."""
+        return Moment(time_s=time_s, utc_s=self.anchor.to_utc_s(time_s), captured_s=captured_s)
+
+    def track(self, found: Detections, moment: Moment) -> tuple[Track, ...]:
+        """Take a frame's detections into the tracks."""
+        kept = self.thresholds.keep(found, share=LEAST_SCORE_SHARE)
+        return self._tracker.advance(kept, time_s=moment.time_s)
+
+    def rule(self, tracks: tuple[Track, ...], moment: Moment) -> list[Event]:
+        """What the rules say of a frame's tracks."""
+        self._last = moment
+        return self._rules.advance(moment, tracks)
+
+    def change(self, spec: StreamSpec, context: HostContext) -> list[Event]:
+        """Take a changed definition; rules that are gone end their episodes."""
+        self.thresholds = thresholds_of(spec, context)
+        return self._rules.replace(spec.rules, labels=spec.labels, moment=self._last)
+
+    def finish(self) -> list[Event]:
+        """The run is over: what is still open ends with its last frame."""
+        return self._rules.finish(self._last)
+
+
+def thresholds_of(spec: StreamSpec, context: HostContext) -> Thresholds:
+    """The scores that a stream's definition asks for."""
+    return Thresholds.of(
+        classes=spec.classes,
+        model_classes=context.settings.classes,
+        model_thresholds=context.settings.class_thresholds,
+        min_score=spec.min_score,
+    )
