@@ -1,0 +1,273 @@
+"""The durable way out: events are on disk, numbered, before anything else happens to them.
+
+One event loop uses an outbox. Appends that come while a commit runs share the next one.
+"""
+
+import asyncio
+import sqlite3
+from collections import Counter, deque
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from vigil.clock import Clock, SystemClock
+from vigil.data import Event
+from vigil.errors import Unavailable
+from vigil.events import retention, table
+from vigil.events.settings import EventHooks, EventSettings, NoHooks
+from vigil.events.table import Appended, Unsent
+from vigil.store.database import Database
+from vigil.store.errors import DamagedState, StorageFailed
+
+COMMIT_EVENTS = 5000  # in one transaction at most: 50 ms here
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Pending(NamedTuple):
+    """What waits for Redis."""
+
+    events: int
+    oldest_s: float | None  # UTC seconds when the first of them was stored
+
+
+class OutboxState(NamedTuple):
+    """Whether events can be kept at present, and how many could not since the start."""
+
+    degraded: str | None  # why not, and what to do; None: all is well
+    dropped: int
+
+
+class Batch(NamedTuple):
+    """Events to send next, in order; ``after`` is the last cursor sent before them."""
+
+    after: int
+    events: list[Unsent]
+
+
+class _Waiting(NamedTuple):
+    events: Sequence[Event]
+    future: asyncio.Future[list[int | None]]
+
+
+class Outbox:
+    """The event log's writing side. `load` once after the database is open, then append.
+
+    Bounded: 20,000 events wait for a commit; an append beyond that waits up to ``append_timeout_s`` and
+    is then dropped, counted. Where the disk fails, appends are dropped at once, counted, and tried again
+    each time, so that the outbox mends itself.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        settings: EventSettings | None = None,
+        clock: Clock | None = None,
+        hooks: EventHooks | None = None,
+    ) -> None:
+        self._database = database
+        self._settings = settings or EventSettings()
+        self._clock = clock or SystemClock()
+        self._hooks = hooks or NoHooks()
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_events = 0
+        self._room = asyncio.Condition()
+        self._flusher: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._lost: Counter[str] = Counter()
+        self._closed = False
+        self._degraded: str | None = None
+        self._dropped = 0
+        self._pending = Pending(0, None)
+        self.newest = 0  # the last cursor given
+        self.boot_from = 0  # captured_s of events after this cursor is of this boot's clock
+        self.log_id = ""
+
+    def load(self) -> None:
+        """Read where the log stands."""
+        read = self._database.read_now
+        self.log_id = read(table.log_id)
+        self.newest = read(table.position).newest
+        self._pending = Pending(*read(table.count_unsent))
+
+    async def note_boot(self) -> None:
+        """Find out since which event ``captured_s`` can be compared with this machine's clock."""
+        boot_id = _BOOT_ID.read_text().strip()
+        self.boot_from = await self._database.write(partial(table.note_boot, boot_id=boot_id))
+
+    async def append(self, events: Sequence[Event]) -> list[int | None]:
+        """Keep events; returns their numbers (event_seq) once they are on disk, None for a dropped one.
+
+        An event that is in the log already keeps its number and is not sent again. Raises Unavailable
+        after `close`.
+        """
+        if self._closed:
+            raise Unavailable("the outbox is closed: the service is stopping")
+        if not events:
+            return []
+        started_s = self._clock.monotonic_s()
+        if not await self._admit(len(events)):
+            self._drop("backlog", events)
+            return [None] * len(events)
+        waiting = _Waiting(events, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush(), name="outbox")
+        # A caller that gives up does not take its events back.
+        seqs = await asyncio.shield(waiting.future)
+        if seqs[0] is not None:
+            self._hooks.on_committed(
+                events=len(events), wait_s=self._clock.monotonic_s() - started_s
+            )
+        return seqs
+
+    async def close(self) -> None:
+        """Refuse further events and wait until those that wait are on disk."""
+        self._closed = True
+        if self._flusher is not None:
+            await self._flusher
+
+    def pending(self) -> Pending:
+        """How many events Redis does not have, and since when the oldest waits."""
+        return self._pending
+
+    @property
+    def state(self) -> OutboxState:
+        """Whether the outbox keeps what it is given."""
+        return OutboxState(self._degraded, self._dropped)
+
+    async def wait_newer(self, cursor: int) -> int:
+        """Wait until there is an event after a cursor; returns the newest cursor."""
+        while self.newest <= cursor:
+            await self._changed.wait()
+        return self.newest
+
+    async def unsent(self, limit: int) -> Batch:
+        """The next events to send, oldest first."""
+        after, events = await self._database.read(partial(table.unsent, limit=limit))
+        if events:
+            self._pending = Pending(max(self._pending.events, len(events)), events[0].stored_at_s)
+        elif self._pending.events:  # another process dropped or sent what was counted
+            await self.recount()
+        return Batch(after, events)
+
+    async def mark_sent(self, batch: Batch, *, published_at_s: float) -> None:
+        """Note that Redis has acknowledged a batch of `unsent`. Raises StorageFailed."""
+        moved = await self._database.write(
+            partial(
+                table.mark_sent,
+                after=batch.after,
+                last=batch.events[-1].cursor,
+                published_at_s=published_at_s,
+            )
+        )
+        if moved:
+            left = max(0, self._pending.events - len(batch.events))
+            self._pending = Pending(left, self._pending.oldest_s if left else None)
+        else:
+            await self.recount()
+
+    async def recount(self) -> Pending:
+        """Count what waits for Redis in the log itself; `vigil outbox` may have changed it."""
+        self._pending = Pending(*await self._database.read(table.count_unsent))
+        return self._pending
+
+    async def sweep(self) -> int:
+        """Hold the log to its age and size; returns how many events it no longer keeps."""
+        deleted = 0
+        job = partial(
+            retention.sweep,
+            older_than_s=self._clock.utc_s() - self._settings.retention_s,
+            max_bytes=self._settings.max_bytes,
+            keep_head=self._settings.batch_events,
+        )
+        while (swept := await self._database.write(job)).more:
+            deleted += swept.deleted
+            for reason, events in (("age", swept.lost_age), ("max_bytes", swept.lost_bytes)):
+                if events:
+                    self._dropped += events
+                    self._hooks.on_dropped(reason, events)
+        await self.recount()
+        return deleted
+
+    async def _admit(self, events: int) -> bool:
+        """Wait for room among those that wait; False where none came in time."""
+
+        def room() -> bool:
+            waiting = self._waiting_events
+            return waiting == 0 or waiting + events <= self._settings.queue_events
+
+        if not room():
+            try:
+                async with asyncio.timeout(self._settings.append_timeout_s), self._room:
+                    await self._room.wait_for(room)
+            except TimeoutError:
+                return False
+        self._waiting_events += events
+        return True
+
+    async def _flush(self) -> None:
+        """Commit what waits, as much at once as there is; ends when nothing waits."""
+        try:
+            while self._waiting:
+                group = self._take_group()
+                await self._commit(group)
+                self._waiting_events -= sum(len(waiting.events) for waiting in group)
+                async with self._room:
+                    self._room.notify_all()
+        finally:
+            self._flusher = None
+
+    def _take_group(self) -> list[_Waiting]:
+        group = [self._waiting.popleft()]
+        events = len(group[0].events)
+        while self._waiting and events + len(self._waiting[0].events) <= COMMIT_EVENTS:
+            group.append(self._waiting.popleft())
+            events += len(group[-1].events)
+        return group
+
+    async def _commit(self, group: list[_Waiting]) -> None:
+        events = [event for waiting in group for event in waiting.events]
+        lost = {event.stream_id: self._lost[event.stream_id] for event in events}
+        stored_at_s = self._clock.utc_s()
+
+        def job(connection: sqlite3.Connection) -> Appended:
+            return table.append(connection, events, lost=lost, stored_at_s=stored_at_s)
+
+        try:
+            appended = await self._database.write(job)
+        except (StorageFailed, DamagedState, Unavailable) as error:
+            self._degraded = str(error)
+            self._drop("storage", events)
+            _resolve(group, [None] * len(events))
+            return
+        except Exception as error:  # a bug: its callers shall see it
+            for waiting in group:
+                if not waiting.future.done():
+                    waiting.future.set_exception(error)
+            return
+        self._degraded = None
+        # Only where a number was left out: an event that was known already shows no loss.
+        self._lost -= Counter({stream_id: lost[stream_id] for stream_id in appended.fresh})
+        oldest_s = self._pending.oldest_s if self._pending.events else stored_at_s
+        self._pending = Pending(self._pending.events + appended.fresh.total(), oldest_s)
+        self.newest = appended.newest
+        self._changed.set()
+        self._changed = asyncio.Event()
+        _resolve(group, list(appended.seqs))
+
+    def _drop(self, reason: str, events: Sequence[Event]) -> None:
+        for event in events:
+            self._lost[event.stream_id] += 1
+        self._dropped += len(events)
+        self._hooks.on_dropped(reason, len(events))
+
+
+def _resolve(group: list[_Waiting], seqs: list[int | None]) -> None:
+    start = 0
+    for waiting in group:
+        end = start + len(waiting.events)
+        if not waiting.future.done():
+            waiting.future.set_result(seqs[start:end])
+        start = end

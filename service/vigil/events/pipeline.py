@@ -1,0 +1,76 @@
+"""Outbox, event log and publisher together, started and stopped as one."""
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import NoReturn, Self
+
+from vigil.clock import Clock, SystemClock
+from vigil.events.log import EventLog
+from vigil.events.outbox import Outbox
+from vigil.events.publisher import Publisher
+from vigil.events.settings import EventHooks, EventSettings, NoHooks
+from vigil.store.database import Database
+from vigil.store.errors import DamagedState, StorageFailed
+
+
+class EventPipeline:
+    """What the service's composition enters after the database is open, and leaves before it closes.
+
+    Leaving: no more appends, what waits goes to disk, Redis takes what it can within ``flush_grace_s``,
+    the rest stays for the next start.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        redis_url: str,
+        settings: EventSettings | None = None,
+        clock: Clock | None = None,
+        hooks: EventHooks | None = None,
+    ) -> None:
+        self._settings = settings or EventSettings()
+        clock, hooks = clock or SystemClock(), hooks or NoHooks()
+        self.outbox = Outbox(database, settings=self._settings, clock=clock, hooks=hooks)
+        self.publisher = Publisher(
+            self.outbox, url=redis_url, settings=self._settings, clock=clock, hooks=hooks
+        )
+        self.log = EventLog(database, self.outbox)
+        self._tasks: tuple[asyncio.Task[NoReturn], ...] = ()
+
+    async def __aenter__(self) -> Self:
+        self.outbox.load()
+        await self.outbox.note_boot()
+        self._tasks = (
+            asyncio.create_task(self.publisher.run(), name="publisher"),
+            asyncio.create_task(self._sweep_for_ever(), name="event-log-sweep"),
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.outbox.close()
+        with contextlib.ExitStack() as stack:
+            for task in self._tasks:
+                stack.callback(task.cancel)
+            if not any(task.done() for task in self._tasks):
+                await self.publisher.flush(self._settings.flush_grace_s)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def watch_failure(self) -> None:
+        """Wait for ever; raises what a background task failed with, should one fail."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def _sweep_for_ever(self) -> NoReturn:
+        """Hold the log to its limits. A disk that fails shows in the outbox's state, not here."""
+        while True:
+            with contextlib.suppress(StorageFailed, DamagedState):
+                await self.outbox.sweep()
+            await asyncio.sleep(self._settings.sweep_s)

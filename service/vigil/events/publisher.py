@@ -1,0 +1,199 @@
+"""From the outbox to Redis: in order, marked sent only after the reply, tried for ever.
+
+`step`s of the loop: connect and look at the server; send batches while there are any; wait for more. Any
+failure ends the connection, is shown in `state`, and after a pause it begins anew.
+"""
+
+import asyncio
+import random
+from typing import Literal, NamedTuple, NoReturn, TypeAlias
+
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from vigil.clock import Clock, SystemClock, rfc3339
+from vigil.errors import Unavailable
+from vigil.events.outbox import Batch, Outbox
+from vigil.events.redis_link import Entry, RedisLink, Server, connected, redacted
+from vigil.events.schema import stamp
+from vigil.events.settings import EventHooks, EventSettings, NoHooks
+from vigil.store.errors import DamagedState, StorageFailed
+
+Reason: TypeAlias = Literal[
+    "starting", "unreachable", "slow", "auth", "read_only", "full", "loading", "storage", "refused"
+]
+
+
+class PublisherState(NamedTuple):
+    """How it goes with Redis. Times are UTC seconds."""
+
+    connected: bool
+    since_s: float  # when `connected` last changed
+    reason: Reason | None  # why not connected
+    last_error: str  # for people, without credentials; stays after the trouble is over
+    attempts: int  # failures in a row
+    server: Server | None  # as it was found at the last connection
+
+
+class Publisher:
+    """The one task that writes to the Redis stream."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        *,
+        url: str,
+        settings: EventSettings | None = None,
+        clock: Clock | None = None,
+        hooks: EventHooks | None = None,
+    ) -> None:
+        self._outbox = outbox
+        self._url = url
+        self._settings = settings or EventSettings()
+        self._clock = clock or SystemClock()
+        self._hooks = hooks or NoHooks()
+        self._unmarked: tuple[Batch, float] | None = None
+        self._retry = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._next_trim_s = 0.0
+        self.state = PublisherState(False, self._clock.utc_s(), "starting", "", 0, None)
+
+    async def run(self) -> NoReturn:
+        """Publish until cancelled. Raises only what is a fault of this program."""
+        while True:
+            try:
+                async with connected(
+                    self._url, settings=self._settings, producer=self._outbox.log_id
+                ) as link:
+                    await link.ping()
+                    self._set_connected(link.server)
+                    while True:
+                        await self._step(link)
+            except (RedisError, OSError, StorageFailed, DamagedState) as error:
+                self._set_failed(error)
+            await self._pause()
+
+    def retry_now(self) -> None:
+        """Cut a pause after a failure short."""
+        self._retry.set()
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until Redis has everything; gives up at once while it is away. True if it has."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._outbox.pending().events and self.state.reason in (None, "starting"):
+                    self._idle.clear()
+                    await self._idle.wait()
+        except TimeoutError:
+            pass
+        return not self._outbox.pending().events
+
+    async def _step(self, link: RedisLink) -> None:
+        """Send one batch, or wait for events and see that the connection still lives."""
+        await self._mark()
+        batch = await self._outbox.unsent(self._settings.batch_events)
+        if batch.events:
+            await self._send(link, batch)
+        else:
+            self._idle.set()
+            await self._wait_for_events(link)
+        if self._clock.monotonic_s() >= self._next_trim_s:
+            await self._trim(link)
+
+    async def _send(self, link: RedisLink, batch: Batch) -> None:
+        """XADD, then mark: what dies between the two is sent again, with the same id."""
+        published_at_s = self._clock.utc_s()
+        published_at = rfc3339(published_at_s).encode()
+        started_s = self._clock.monotonic_s()
+        await link.add(
+            [
+                Entry(event.event_id, event.type, event.stream_id, stamp(event.body, published_at))
+                for event in batch.events
+            ]
+        )
+        now_s = self._clock.monotonic_s()
+        self._unmarked = (batch, published_at_s)
+        self._tell(batch, now_s=now_s, duration_s=now_s - started_s)
+        self._set_connected(link.server)
+        await self._mark()
+
+    async def _mark(self) -> None:
+        """Note what Redis has. Nothing more is sent before that is on disk."""
+        if self._unmarked is not None:
+            batch, published_at_s = self._unmarked
+            await self._outbox.mark_sent(batch, published_at_s=published_at_s)
+            self._unmarked = None
+
+    def _tell(self, batch: Batch, *, now_s: float, duration_s: float) -> None:
+        self._hooks.on_batch(events=len(batch.events), duration_s=duration_s)
+        for event in batch.events:
+            comparable = event.cursor > self._outbox.boot_from
+            latency_s = max(0.0, now_s - event.captured_s) if comparable else None
+            self._hooks.on_published(event.type, event.phase, latency_s)
+
+    async def _wait_for_events(self, link: RedisLink) -> None:
+        try:
+            async with asyncio.timeout(self._settings.idle_s):
+                await self._outbox.wait_newer(self._outbox.newest)
+        except TimeoutError:
+            await link.ping()
+
+    async def _trim(self, link: RedisLink) -> None:
+        self._next_trim_s = self._clock.monotonic_s() + self._settings.trim_s
+        trimmed = await link.trim(
+            older_than_ms=int((self._clock.utc_s() - self._settings.retention_s) * 1000),
+            max_bytes=self._settings.max_bytes,
+        )
+        if trimmed.unread:
+            self._hooks.on_dropped("redis_max_bytes", trimmed.unread)
+
+    async def _pause(self) -> None:
+        """Wait before the next attempt: doubling from 0.1 s to 5 s, with jitter, or `retry_now`."""
+        settings = self._settings
+        longest_s = settings.backoff_first_s * 2.0 ** min(self.state.attempts - 1, 30)
+        pause_s = random.uniform(0.5, 1.0) * min(settings.backoff_cap_s, longest_s)
+        self._retry.clear()
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._retry.wait()
+        except TimeoutError:
+            pass
+
+    def _set_connected(self, server: Server) -> None:
+        since_s = self.state.since_s if self.state.connected else self._clock.utc_s()
+        self.state = PublisherState(True, since_s, None, self.state.last_error, 0, server)
+
+    def _set_failed(self, error: Exception) -> None:
+        since_s = self._clock.utc_s() if self.state.connected else self.state.since_s
+        text = redacted(f"{type(error).__name__}: {error}", self._url)
+        self.state = PublisherState(
+            False, since_s, reason_of(error), text, self.state.attempts + 1, self.state.server
+        )
+        self._idle.set()
+
+
+def reason_of(error: Exception) -> Reason:
+    """The kind of failure, for people and metrics."""
+    if isinstance(error, StorageFailed | DamagedState | Unavailable):
+        return "storage"
+    if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
+        return "auth"
+    if isinstance(error, ReadOnlyError):
+        return "read_only"
+    if isinstance(error, OutOfMemoryError):
+        return "full"
+    if isinstance(error, BusyLoadingError):
+        return "loading"
+    if isinstance(error, RedisTimeoutError | TimeoutError):
+        return "slow"
+    if isinstance(error, ConnectionError | OSError):
+        return "unreachable"
+    return "refused"

@@ -1,0 +1,89 @@
+"""Reading the Redis stream as a consumer does: for `vigil events --redis`, the demo and tests."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple, cast
+
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from vigil.events.redis_link import client_of
+from vigil.events.schema import Published, decode
+from vigil.events.settings import EventSettings
+
+BEGINNING = "0-0"
+NOW = "$"
+_COUNT = 500  # entries of one XREAD
+
+
+class Entry(NamedTuple):
+    """One entry of the stream as it lies there."""
+
+    entry_id: str  # Redis's
+    event_id: str
+    type: str
+    stream_id: str
+    data: bytes  # JSON
+
+    def read(self) -> Published:
+        """The event in it. Raises MalformedEvent."""
+        return decode(self.data)
+
+
+async def follow(
+    url: str, *, key: str = "vigil:events", after: str = NOW, block_s: float = 5.0
+) -> AsyncIterator[Entry]:
+    """Every entry after an id (BEGINNING, NOW or one that was seen), in order, for ever.
+
+    Raises redis.exceptions.RedisError where the server is away.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        client = client_of(url, connect_timeout_s=5.0, reply_timeout_s=block_s + 10.0)
+        stack.push_async_callback(client.aclose)
+        if after == NOW:  # fixed once: between two reads "$" would skip what came
+            last = await cast(Any, client).xrevrange(key, count=1)
+            after = last[0][0].decode() if last else BEGINNING
+        while True:
+            try:
+                reply = await client.xread(
+                    {key: after}, count=_COUNT, block=max(1, int(block_s * 1000))
+                )
+            except RedisTimeoutError:
+                continue
+            for entry in _entries(reply):
+                yield entry
+                after = entry.entry_id
+
+
+async def page(
+    url: str, *, key: str = "vigil:events", after: str = BEGINNING, limit: int = _COUNT
+) -> list[Entry]:
+    """Up to ``limit`` entries after an id, now."""
+    async with contextlib.AsyncExitStack() as stack:
+        settings = EventSettings()
+        client = client_of(
+            url,
+            connect_timeout_s=settings.connect_timeout_s,
+            reply_timeout_s=settings.reply_timeout_s,
+        )
+        stack.push_async_callback(client.aclose)
+        return _entries(await client.xread({key: after}, count=limit))
+
+
+def _entries(reply: Any) -> list[Entry]:
+    """RESP2 gives a list of (key, entries), RESP3 a map of key to lists of entries."""
+    if not reply:
+        return []
+    if isinstance(reply, dict):
+        rows = [row for part in reply.values() for rows in part for row in rows]
+    else:
+        rows = [row for _, part in reply for row in part]
+    return [
+        Entry(
+            entry_id=entry_id.decode(),
+            event_id=fields[b"id"].decode(),
+            type=fields[b"type"].decode(),
+            stream_id=fields[b"stream"].decode(),
+            data=fields[b"data"],
+        )
+        for entry_id, fields in rows
+    ]

@@ -1,0 +1,234 @@
+"""The event log's rows: functions of a connection, to be run as jobs of `vigil.store.Database`.
+
+The log is ordered by ``cursor``. Events are published strictly in that order, so ``log.sent``, the last
+cursor that Redis has acknowledged, parts what is sent from what is not.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from vigil.data import Event
+from vigil.events.schema import encode
+
+_INSERT = (
+    "INSERT INTO event (cursor, event_key, stream_id, event_seq, type, phase, rule_id, stored_at_s,"
+    " captured_s, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_COUNT_ON = (
+    "INSERT INTO counter (stream_id, event_seq) VALUES (?, ?)"
+    " ON CONFLICT (stream_id) DO UPDATE SET event_seq = excluded.event_seq"
+)
+_LOOKUP_CHUNK = 500  # keys in one SELECT; SQLite's limit on parameters is higher
+
+
+class Appended(NamedTuple):
+    """What an append did: each event's number, how many are new of each stream, the newest cursor."""
+
+    seqs: list[int]
+    fresh: Counter[str]
+    newest: int
+
+
+class Unsent(NamedTuple):
+    """An event that waits for Redis."""
+
+    cursor: int
+    event_id: str
+    stream_id: str
+    type: str
+    phase: str
+    stored_at_s: float
+    captured_s: float
+    body: bytes
+
+
+class Position(NamedTuple):
+    """The log's numbers: the last cursor given, the last one sent, and the last one no longer kept."""
+
+    newest: int
+    sent: int
+    floor: int
+
+
+def event_key(event_id: str) -> bytes | str:
+    """How an event id is indexed: a hash's hex digits as bytes, half the size; others as they are."""
+    if len(event_id) == 32:
+        try:
+            key = bytes.fromhex(event_id)
+        except ValueError:
+            return event_id
+        if key.hex() == event_id:
+            return key
+    return event_id
+
+
+def append(
+    connection: sqlite3.Connection,
+    events: Sequence[Event],
+    *,
+    lost: Mapping[str, int],
+    stored_at_s: float,
+) -> Appended:
+    """Write events and number them, without a gap in each stream; one that is known is not repeated.
+
+    ``lost`` says how many events of a stream could not be written since its last one that was: so many
+    numbers are left out, so that a consumer sees the loss.
+    """
+    connection.execute("SAVEPOINT append")
+    try:
+        appended = _insert(connection, events, lost=lost, stored_at_s=stored_at_s)
+    except (
+        sqlite3.IntegrityError
+    ):  # rare: looking first would cost every append a search each event
+        connection.execute("ROLLBACK TO append")
+        appended = _insert_unknown(connection, events, lost=lost, stored_at_s=stored_at_s)
+    connection.execute("RELEASE append")
+    return appended
+
+
+def _insert(
+    connection: sqlite3.Connection,
+    events: Sequence[Event],
+    *,
+    lost: Mapping[str, int],
+    stored_at_s: float,
+) -> Appended:
+    newest = position(connection).newest
+    last: dict[str, int] = {}
+    seqs: list[int] = []
+    rows: list[tuple[object, ...]] = []
+    for cursor, event in enumerate(events, start=newest + 1):
+        stream_id = event.stream_id
+        if stream_id not in last:
+            last[stream_id] = _last_seq(connection, stream_id) + lost.get(stream_id, 0)
+        seq = last[stream_id] = last[stream_id] + 1
+        seqs.append(seq)
+        key, body = event_key(event.event_id), encode(event, seq)
+        head = (cursor, key, stream_id, seq, event.type, event.phase.value, event.rule_id)
+        rows.append((*head, stored_at_s, event.captured_s, body))
+    connection.executemany(_INSERT, rows)
+    connection.executemany(_COUNT_ON, last.items())
+    connection.execute("UPDATE log SET newest = ?", (newest + len(rows),))
+    return Appended(seqs, Counter(event.stream_id for event in events), newest + len(rows))
+
+
+def _insert_unknown(
+    connection: sqlite3.Connection,
+    events: Sequence[Event],
+    *,
+    lost: Mapping[str, int],
+    stored_at_s: float,
+) -> Appended:
+    keys = [event_key(event.event_id) for event in events]
+    known = _known_seqs(connection, keys)
+    fresh: dict[bytes | str, Event] = {}
+    for key, event in zip(keys, events, strict=True):
+        if key not in known:
+            fresh.setdefault(key, event)
+    added = _insert(connection, list(fresh.values()), lost=lost, stored_at_s=stored_at_s)
+    known.update(zip(fresh, added.seqs, strict=True))
+    return Appended([known[key] for key in keys], added.fresh, added.newest)
+
+
+def _known_seqs(
+    connection: sqlite3.Connection, keys: Sequence[bytes | str]
+) -> dict[bytes | str, int]:
+    known: dict[bytes | str, int] = {}
+    for start in range(0, len(keys), _LOOKUP_CHUNK):
+        chunk = keys[start : start + _LOOKUP_CHUNK]
+        marks = ",".join("?" * len(chunk))
+        known.update(
+            connection.execute(
+                f"SELECT event_key, event_seq FROM event WHERE event_key IN ({marks})",  # noqa: S608 - only question marks are put in
+                chunk,
+            )
+        )
+    return known
+
+
+def _last_seq(connection: sqlite3.Connection, stream_id: str) -> int:
+    row = connection.execute(
+        "SELECT event_seq FROM counter WHERE stream_id = ?", (stream_id,)
+    ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def position(connection: sqlite3.Connection) -> Position:
+    """Where the log stands."""
+    return Position(*connection.execute("SELECT newest, sent, floor FROM log").fetchone())
+
+
+def log_id(connection: sqlite3.Connection) -> str:
+    """What tells this log from another one, in cursors and to Redis."""
+    return str(connection.execute("SELECT log_id FROM log").fetchone()[0])
+
+
+def note_boot(connection: sqlite3.Connection, boot_id: str) -> int:
+    """The cursor after which ``captured_s`` is of this boot's monotonic clock."""
+    connection.execute(
+        "UPDATE log SET boot_id = ?, boot_from = newest WHERE boot_id <> ?", (boot_id, boot_id)
+    )
+    return int(connection.execute("SELECT boot_from FROM log").fetchone()[0])
+
+
+def unsent(connection: sqlite3.Connection, limit: int) -> tuple[int, list[Unsent]]:
+    """The last cursor sent, and up to ``limit`` events after it, in order."""
+    sent = position(connection).sent
+    rows = connection.execute(
+        "SELECT cursor, event_key, stream_id, type, phase, stored_at_s, captured_s, body FROM event"
+        " WHERE cursor > ? ORDER BY cursor LIMIT ?",
+        (sent, limit),
+    )
+    return sent, [Unsent(row[0], _event_id(row[1]), *row[2:]) for row in rows]
+
+
+def _event_id(key: bytes | str) -> str:
+    return key if isinstance(key, str) else key.hex()
+
+
+def count_unsent(connection: sqlite3.Connection) -> tuple[int, float | None]:
+    """How many events wait for Redis, and since when (UTC seconds) the first does."""
+    sent = position(connection).sent
+    (count,) = connection.execute("SELECT count(*) FROM event WHERE cursor > ?", (sent,)).fetchone()
+    first = connection.execute(
+        "SELECT stored_at_s FROM event WHERE cursor > ? ORDER BY cursor LIMIT 1", (sent,)
+    ).fetchone()
+    return int(count), None if first is None else float(first[0])
+
+
+def mark_sent(
+    connection: sqlite3.Connection, *, after: int, last: int, published_at_s: float
+) -> bool:
+    """Note that Redis has the events from ``after`` (exclusive) to ``last``.
+
+    False, and nothing is noted, where ``after`` is not what was sent before: `send_again` came between.
+    """
+    moved = connection.execute("UPDATE log SET sent = ? WHERE sent = ?", (last, after)).rowcount
+    if moved:
+        connection.execute(
+            "INSERT OR REPLACE INTO batch (last, published_at_s) VALUES (?, ?)",
+            (last, published_at_s),
+        )
+    return bool(moved)
+
+
+def send_again(connection: sqlite3.Connection, *, after: int) -> int:
+    """Have all kept events after a cursor published once more; how many that makes unsent in all."""
+    connection.execute(
+        "INSERT OR IGNORE INTO batch SELECT ?, published_at_s FROM batch"
+        " WHERE last >= ? ORDER BY last LIMIT 1",
+        (after, after),
+    )
+    connection.execute("DELETE FROM batch WHERE last > ?", (after,))
+    connection.execute("UPDATE log SET sent = max(floor, min(sent, ?))", (after,))
+    return count_unsent(connection)[0]
+
+
+def drop_unsent(connection: sqlite3.Connection, *, through: int) -> int:
+    """Delete the events that wait for Redis, up to and with a cursor; how many those were."""
+    sent = position(connection).sent
+    return connection.execute(
+        "DELETE FROM event WHERE cursor > ? AND cursor <= ?", (sent, through)
+    ).rowcount

@@ -1,0 +1,76 @@
+"""The schema of the state file, as the steps that lead to it; ``user_version`` counts them.
+
+A released step is never changed: what is wrong with it is put right by the next one.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from vigil.store.errors import NewerState
+
+# counter outlives its stream: a stream that is added again goes on counting runs, generations and
+# event numbers, so that none is ever used twice.
+#
+# event.cursor orders all events; publishing goes strictly in that order, so that one number,
+# log.sent, says what Redis has acknowledged: marking a batch rewrites one row and not the batch's.
+# log.newest is the last cursor given, log.floor the last one whose event is no longer kept.
+# batch says when the events up to a cursor were handed to Redis.
+_FIRST = """
+CREATE TABLE stream (
+    stream_id TEXT PRIMARY KEY,
+    spec BLOB NOT NULL,
+    generation INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE counter (
+    stream_id TEXT PRIMARY KEY,
+    run INTEGER NOT NULL DEFAULT 0,
+    generation INTEGER NOT NULL DEFAULT 0,
+    event_seq INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE event (
+    cursor INTEGER PRIMARY KEY,
+    event_key BLOB NOT NULL,
+    stream_id TEXT NOT NULL,
+    event_seq INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    phase TEXT NOT NULL,
+    rule_id TEXT,
+    stored_at_s REAL NOT NULL,
+    captured_s REAL NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE UNIQUE INDEX event_by_key ON event (event_key);
+CREATE INDEX event_by_stream ON event (stream_id);
+CREATE TABLE batch (
+    last INTEGER PRIMARY KEY,
+    published_at_s REAL NOT NULL
+);
+CREATE TABLE log (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    log_id TEXT NOT NULL,
+    boot_id TEXT NOT NULL DEFAULT '',
+    boot_from INTEGER NOT NULL DEFAULT 0,
+    newest INTEGER NOT NULL DEFAULT 0,
+    sent INTEGER NOT NULL DEFAULT 0,
+    floor INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO log (one, log_id) VALUES (1, lower(hex(randomblob(4))));
+"""
+
+STEPS = (_FIRST,)
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the file to this version's schema, each step in a transaction of its own.
+
+    Raises NewerState where the file is ahead of this version.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(STEPS):
+        raise NewerState(
+            f"{path} has schema {version}, this version of vigil knows {len(STEPS)}: install the"
+            " newer vigil again, or restore the backup from before the upgrade"
+        )
+    for number, step in enumerate(STEPS[version:], start=version + 1):
+        # executescript commits what is open: the script brings its own transaction.
+        connection.executescript(f"BEGIN IMMEDIATE;{step}PRAGMA user_version = {number};COMMIT;")
