@@ -1,0 +1,88 @@
+"""line.cross. Specification: docs/rules/line.md."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from vigil.data import Event
+from vigil.rules.geometry import crossings, distance
+from vigil.rules.report import Reporter
+from vigil.rules.subject import Admission, Moment, Reason, Subject
+from vigil.spec import Direction, LineRule
+
+HELD_S = 2.0  # a crossing of an object that is not admitted yet is kept this long
+MOST_HELD = 4
+
+
+@dataclass(slots=True)
+class _Passage:
+    """Where one object stands towards the line."""
+
+    net: int = 0  # crossings since it was last clear of the line, to the right less to the left
+    crossed_s: float = 0.0  # the last of them
+    held: list[tuple[Direction, float]] = field(default_factory=list)  # not admitted yet
+
+
+class LineWatch:
+    """One line rule at work on one run."""
+
+    def __init__(self, rule: LineRule, reporter: Reporter) -> None:
+        self.rule = rule
+        self._reporter = reporter
+        self._admission = Admission.of(
+            rule.classes, min_score=rule.min_score, class_names=reporter.class_names
+        )
+        self._segments = list(pairwise(rule.points))
+        self._passages: dict[int, _Passage] = {}
+        self._counts = {Direction.RIGHT: 0, Direction.LEFT: 0}
+
+    def see(self, subject: Subject, changed: bool, moment: Moment) -> Iterator[Event]:
+        """Take one object's new place; ``changed``: its path may have crossed the line."""
+        passage = self._passages.get(subject.track.track_id)
+        if passage is None:
+            self._passages[subject.track.track_id] = _Passage()
+            return
+        if changed:
+            self._cross(subject, passage)
+        if passage.net and distance(subject.foot, self._segments) >= self.rule.hysteresis:
+            direction = Direction.RIGHT if passage.net > 0 else Direction.LEFT
+            passage.net = 0
+            if self.rule.direction in (Direction.BOTH, direction):
+                passage.held = [*passage.held, (direction, passage.crossed_s)][-MOST_HELD:]
+        if passage.held:
+            yield from self._announce(subject, passage, moment)
+
+    def lose(self, subject: Subject, moment: Moment) -> Iterator[Event]:
+        """The tracker gave this object up: what it had not finished crossing it did not cross."""
+        self._passages.pop(subject.track.track_id, None)
+        yield from ()
+
+    def close(
+        self, subjects: dict[int, Subject], moment: Moment, reason: Reason
+    ) -> Iterator[Event]:
+        """The rule or the run is over; crossings are instant, so none is open."""
+        self._passages.clear()
+        yield from ()
+
+    def _cross(self, subject: Subject, passage: _Passage) -> None:
+        found = list(crossings(subject.previous_foot, subject.foot, self._segments))
+        step = sum(crossing.sign for crossing in found)
+        if step:
+            sign = 1 if step > 0 else -1
+            passage.net += step
+            part = max(crossing.part for crossing in found if crossing.sign == sign)
+            passage.crossed_s = subject.time_at(part)
+
+    def _announce(self, subject: Subject, passage: _Passage, moment: Moment) -> Iterator[Event]:
+        if not self._admission.admits(subject):
+            passage.held = [held for held in passage.held if moment.time_s - held[1] <= HELD_S]
+            return
+        held, passage.held = passage.held, []
+        for direction, crossed_s in held:
+            self._counts[direction] += 1
+            episode = self._reporter.episode(
+                "line.cross", rule_id=self.rule.rule_id, edge=direction.value, subject=subject
+            )
+            yield episode.new(
+                moment, at_s=crossed_s, direction=direction.value, count=self._counts[direction]
+            )

@@ -1,0 +1,162 @@
+"""All rules of one stream at work on one run."""
+
+from collections.abc import Iterator
+from operator import attrgetter
+from typing import TypeAlias
+
+import numpy as np
+
+from vigil.data import Event, Track, TrackState
+from vigil.rules.geometry import LineField, ZoneField
+from vigil.rules.line import LineWatch
+from vigil.rules.presence import MarkerWatch, TrackWatch
+from vigil.rules.report import Reporter
+from vigil.rules.subject import Moment, Reason, Subject
+from vigil.rules.zone import ZoneWatch
+from vigil.spec import LineRule, MarkerRule, Rule, ZoneRule
+
+Watch: TypeAlias = ZoneWatch | LineWatch | TrackWatch | MarkerWatch
+
+
+class RuleSet:
+    """Turns the tracks of one stream's run into events.
+
+    Deterministic: the same rules, moments and tracks give the same events with the same ids. Objects
+    are followed from their first detection, and spoken of once they are confirmed, of a class that
+    the rule is about, and sure enough; events then bear the time at which they happened. Frames in
+    which an object was not detected change nothing for it. Called by one thread, frame by frame.
+    """
+
+    def __init__(
+        self,
+        rules: tuple[Rule, ...],
+        *,
+        stream_id: str,
+        run: int,
+        class_names: tuple[str, ...],
+        labels: dict[str, str],
+    ) -> None:
+        self._reporter = Reporter(
+            stream_id=stream_id, run=run, class_names=class_names, labels=labels
+        )
+        self._subjects: dict[int, Subject] = {}
+        self._frame = -1
+        self._arrange([_watch(rule, self._reporter) for rule in rules])
+
+    def advance(self, moment: Moment, tracks: tuple[Track, ...]) -> list[Event]:
+        """Take one frame's tracks, lost and tentative ones too, and return what happened.
+
+        A track that was given before and is missing now is given up. Events come in the order in
+        which they happened, as far as this frame tells.
+        """
+        self._frame += 1
+        events = list(self._lose(moment, tracks))
+        seen = self._follow(moment, tracks)
+        if seen:
+            events += self._see(moment, seen)
+        confirmed = sum(track.state is TrackState.CONFIRMED for track in tracks)
+        for marker in self._markers:
+            events.append(marker.mark(moment, frame=self._frame, tracks=confirmed))
+        if len(events) > 1:
+            events.sort(key=attrgetter("occurred_at_s"))
+        return events
+
+    def replace(
+        self, rules: tuple[Rule, ...], *, labels: dict[str, str], moment: Moment
+    ) -> list[Event]:
+        """Put other rules in place of the present ones, on the running stream.
+
+        Rules that are the same as before go on undisturbed; those that changed begin anew, and what
+        they and removed ones had open ends, as seen by their reason ``rule_changed``.
+        """
+        present = {watch.rule.rule_id: watch for watch in self._watches}
+        kept = {rule.rule_id for rule in rules if _is_same(rule, present.get(rule.rule_id))}
+        events: list[Event] = []
+        for rule_id, watch in present.items():
+            if rule_id not in kept:
+                events += self._close(watch, moment, Reason.RULE_CHANGED)
+        self._reporter.labels = dict(labels)
+        self._arrange(
+            [
+                present[rule.rule_id] if rule.rule_id in kept else _watch(rule, self._reporter)
+                for rule in rules
+            ]
+        )
+        return events
+
+    def finish(self, moment: Moment) -> list[Event]:
+        """The run is over: everything open ends, when its object was last seen."""
+        events = [
+            event
+            for watch in self._watches
+            for event in self._close(watch, moment, Reason.RUN_ENDED)
+        ]
+        self._subjects.clear()
+        return sorted(events, key=attrgetter("occurred_at_s"))
+
+    def _arrange(self, watches: list[Watch]) -> None:
+        self._watches = watches
+        self._zones = [watch for watch in watches if isinstance(watch, ZoneWatch)]
+        self._lines = [watch for watch in watches if isinstance(watch, LineWatch)]
+        self._presences = [watch for watch in watches if isinstance(watch, TrackWatch)]
+        self._markers = [watch for watch in watches if isinstance(watch, MarkerWatch)]
+        self._zone_field = ZoneField([watch.rule.polygon for watch in self._zones])
+        self._line_field = LineField([watch.rule.points for watch in self._lines])
+
+    def _follow(self, moment: Moment, tracks: tuple[Track, ...]) -> list[Subject]:
+        """The objects that were detected in this frame, brought up to date."""
+        seen = []
+        for track in tracks:
+            if track.state is TrackState.LOST:
+                continue
+            subject = self._subjects.get(track.track_id)
+            if subject is None:
+                subject = self._subjects[track.track_id] = Subject.begin(track, moment.time_s)
+            else:
+                subject.see(track, moment.time_s)
+            seen.append(subject)
+        return seen
+
+    def _see(self, moment: Moment, seen: list[Subject]) -> Iterator[Event]:
+        feet = np.array([subject.foot for subject in seen])
+        for zone, insides in zip(self._zones, self._zone_field.inside(feet), strict=True):
+            for subject, inside in zip(seen, insides, strict=True):
+                yield from zone.see(subject, inside, moment)
+        if self._lines:
+            before = np.array([subject.previous_foot for subject in seen])
+            changes = self._line_field.changed(before, feet)
+            for line, changed in zip(self._lines, changes, strict=True):
+                for subject, may_have in zip(seen, changed, strict=True):
+                    yield from line.see(subject, may_have, moment)
+        for presence in self._presences:
+            for subject in seen:
+                yield from presence.see(subject, moment)
+
+    def _lose(self, moment: Moment, tracks: tuple[Track, ...]) -> Iterator[Event]:
+        """Events of the objects that are tracked no more, which are then forgotten."""
+        present = {track.track_id for track in tracks}
+        if present.issuperset(self._subjects):
+            return
+        for track_id in [known for known in self._subjects if known not in present]:
+            subject = self._subjects.pop(track_id)
+            for watch in self._watches:
+                if not isinstance(watch, MarkerWatch):
+                    yield from watch.lose(subject, moment)
+
+    def _close(self, watch: Watch, moment: Moment, reason: Reason) -> Iterator[Event]:
+        if not isinstance(watch, MarkerWatch):
+            yield from watch.close(self._subjects, moment, reason)
+
+
+def _watch(rule: Rule, reporter: Reporter) -> Watch:
+    if isinstance(rule, ZoneRule):
+        return ZoneWatch(rule, reporter)
+    if isinstance(rule, LineRule):
+        return LineWatch(rule, reporter)
+    if isinstance(rule, MarkerRule):
+        return MarkerWatch(rule, reporter)
+    return TrackWatch(rule, reporter)
+
+
+def _is_same(rule: Rule, watch: Watch | None) -> bool:
+    return watch is not None and watch.rule == rule

@@ -1,0 +1,6 @@
+"""Objects over frames: detections of one stream in, tracks out. Pure numpy, no I/O, no clock."""
+
+from vigil.tracking.settings import TrackerSettings
+from vigil.tracking.tracker import Tracker
+
+__all__ = ["Tracker", "TrackerSettings"]
