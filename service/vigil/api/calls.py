@@ -9,6 +9,7 @@ from typing import Any, NoReturn, Protocol
 import grpc
 import grpc.aio
 import structlog
+from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
@@ -17,6 +18,12 @@ from vigil.clock import Clock
 from vigil.errors import VigilError
 
 _log = structlog.get_logger()
+
+
+class UnreadableMessage(VigilError):
+    """A request that does not parse."""
+
+    code = "INVALID_ARGUMENT"
 
 
 class CallObserver(Protocol):
@@ -33,7 +40,7 @@ class _Outcome:
         self.code = "OK"
 
 
-class CallInterceptor(grpc.aio.ServerInterceptor[Any, Any]):
+class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
     """Stands around every handler of the server.
 
     A VigilError ends its call with its own status; anything else that is raised ends it with INTERNAL
@@ -53,44 +60,40 @@ class CallInterceptor(grpc.aio.ServerInterceptor[Any, Any]):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        path = handler_call_details.method
-        coders = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
-        }
+        path, serialize = handler_call_details.method, handler.response_serializer
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
-                self._answer(path, handler.unary_unary), **coders
+                self._answer(path, handler), response_serializer=serialize
             )
-        behaviour = handler.unary_stream or handler.stream_stream
-        if not inspect.isasyncgenfunction(behaviour):
+        if not inspect.isasyncgenfunction(handler.unary_stream or handler.stream_stream):
             return handler  # of grpc's own services, which write by themselves
         make = (
             grpc.unary_stream_rpc_method_handler
             if handler.unary_stream
             else grpc.stream_stream_rpc_method_handler
         )
-        return make(self._answers(path, behaviour), **coders)
+        return make(self._answers(path, handler), response_serializer=serialize)
 
-    def _answer(
-        self, path: str, behaviour: Callable[[Any, Any], Awaitable[Any]]
-    ) -> Callable[[Any, Any], Awaitable[Any]]:
-        async def answer(request: Any, context: Any) -> Any:
+    def _answer(self, path: str, handler: Any) -> Callable[[bytes, Any], Awaitable[Any]]:
+        async def answer(request: bytes, context: Any) -> Any:
             with self._observed(path, context) as outcome:
                 try:
-                    return await behaviour(request, context)
+                    return await handler.unary_unary(_read(handler, request), context)
                 except Exception as error:
                     await _abort(error, context, outcome, path)
 
         return answer
 
-    def _answers(
-        self, path: str, behaviour: Callable[[Any, Any], AsyncIterator[Any]]
-    ) -> Callable[[Any, Any], AsyncIterator[Any]]:
-        async def answers(request: Any, context: Any) -> AsyncIterator[Any]:
+    def _answers(self, path: str, handler: Any) -> Callable[[Any, Any], AsyncIterator[Any]]:
+        async def answers(given: Any, context: Any) -> AsyncIterator[Any]:
             with self._observed(path, context) as outcome:
                 try:
-                    async with aclosing(behaviour(request, context)) as responses:  # type: ignore[type-var]
+                    if handler.unary_stream:
+                        called = handler.unary_stream(_read(handler, given), context)
+                    else:
+                        requests = (_read(handler, request) async for request in given)
+                        called = handler.stream_stream(requests, context)
+                    async with aclosing(called) as responses:
                         async for response in responses:
                             yield response
                 except Exception as error:
@@ -117,6 +120,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor[Any, Any]):
                 code=outcome.code,
                 duration_s=self._clock.monotonic_s() - start_s,
             )
+
+
+def _read(handler: Any, request: bytes) -> Any:
+    """The message in bytes. Done here, since grpc would answer UNKNOWN with the parser's own text."""
+    try:
+        return handler.request_deserializer(request)
+    except DecodeError:
+        raise UnreadableMessage(
+            "the request is no message of this method; is the client's vigil.v1 another one?"
+        ) from None
 
 
 async def _abort(error: Exception, context: Any, outcome: _Outcome, path: str) -> NoReturn:

@@ -1,0 +1,50 @@
+import grpc
+import pytest
+
+from tests.unit.api.loopback import Site
+from tests.unit.api.test_stream_service import add, fields_of
+from vigil.v1 import snapshots_pb2 as pb
+from vigil.v1.snapshots_pb2_grpc import SnapshotServiceStub
+
+Code = grpc.StatusCode
+
+
+async def test_a_snapshot_has_its_picture_and_what_is_in_it(site: Site) -> None:
+    await add(site)
+    stub = SnapshotServiceStub(site.channel)
+    plain = await stub.GetSnapshot(pb.GetSnapshotRequest(stream_id="gate"))
+    assert (plain.jpeg, plain.width_px, plain.height_px) == (b"plain", 640, 360)
+    assert (plain.run, plain.seq, plain.captured_at.seconds) == (1, 9, 1_750_000_000)
+    assert plain.detections[0].track_id == 7
+    small = await stub.GetSnapshot(
+        pb.GetSnapshotRequest(stream_id="gate", annotated=True, max_width_px=320)
+    )
+    assert (small.jpeg, small.width_px) == (b"annotated", 320)
+
+
+async def test_a_stream_without_a_picture_fails_the_precondition(site: Site) -> None:
+    await add(site, enabled=False)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await SnapshotServiceStub(site.channel).GetSnapshot(pb.GetSnapshotRequest(stream_id="gate"))
+    assert caught.value.code() is Code.FAILED_PRECONDITION
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.GetSnapshotRequest(), "stream_id"),
+        (pb.GetSnapshotRequest(stream_id="gate", max_width_px=100_000), "max_width_px"),
+    ],
+)
+async def test_a_wrong_request_is_refused(
+    site: Site, request_: pb.GetSnapshotRequest, field: str
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await SnapshotServiceStub(site.channel).GetSnapshot(request_)
+    assert field in fields_of(caught.value)
+
+
+async def test_explaining_is_not_served_yet(site: Site) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await SnapshotServiceStub(site.channel).ExplainDetection(pb.ExplainDetectionRequest())
+    assert caught.value.code() is Code.UNIMPLEMENTED
