@@ -80,7 +80,7 @@ class SourcePolicy:
             if parts.scheme in NETWORK_SCHEMES:
                 yield from _network(parts)
             elif parts.scheme in PATH_SCHEMES:
-                self._named_path(parts)
+                self._named_path(uri, parts)
             elif uri != PUSH_URI:
                 yield _uri_violation(
                     "its scheme is not supported; use rtsp, rtsps, http, https, file, folder or push:"
@@ -88,7 +88,7 @@ class SourcePolicy:
         except FieldViolation as violation:
             yield violation
 
-    def _named_path(self, parts: SplitResult) -> None:
+    def _named_path(self, uri: str, parts: SplitResult) -> None:
         if parts.netloc not in ("", "localhost"):
             raise _uri_violation(
                 f"write {parts.scheme}:///path with three slashes; no host is taken"
@@ -96,7 +96,7 @@ class SourcePolicy:
         if parts.query or parts.fragment:
             raise _uri_violation("write ? as %3F and # as %23 in a path")
         try:
-            self.path(parts.geturl())
+            self.path(uri)
         except UnicodeDecodeError:
             raise _uri_violation("its percent-encoding is not UTF-8") from None
 
