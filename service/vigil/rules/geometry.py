@@ -111,25 +111,27 @@ def off_border(point: Point) -> Point:
 def crossings(before: Point, after: Point, segments: Sequence[Segment]) -> Iterator[Crossing]:
     """Every passage of the straight path through the segments, in the segments' order.
 
-    A point on a line counts as on its right and a corner as on one side of a path, so that a path
-    broken into pieces crosses as often as the whole, and one through a corner crosses once.
+    Where a path touches a segment or a corner, it is judged as if it lay a hair further right and a
+    hair's hair further down (Edelsbrunner and Mücke, Simulation of Simplicity, 1990): so a path in
+    pieces crosses as often as the whole, and one through a corner crosses once.
     """
     path_x, path_y = after.x - before.x, after.y - before.y
+    path_tie = path_y < 0.0 or (path_y == 0.0 and path_x > 0.0)
     for a, b in segments:
-        side_before = _side(a, b, before)
-        side_after = _side(a, b, after)
-        if (side_before >= 0.0) == (side_after >= 0.0):
+        along_x, along_y = b.x - a.x, b.y - a.y
+        tie = along_y < 0.0 or (along_y == 0.0 and along_x > 0.0)
+        from_side = along_x * (before.y - a.y) - along_y * (before.x - a.x)  # above 0: right
+        to_side = along_x * (after.y - a.y) - along_y * (after.x - a.x)
+        from_right = from_side > 0.0 or (from_side == 0.0 and tie)
+        to_right = to_side > 0.0 or (to_side == 0.0 and tie)
+        if from_right == to_right:
             continue
         a_side = path_x * (a.y - before.y) - path_y * (a.x - before.x)
         b_side = path_x * (b.y - before.y) - path_y * (b.x - before.x)
-        if (a_side >= 0.0) != (b_side >= 0.0):
-            part = side_before / (side_before - side_after)
-            yield Crossing(part=part, sign=1 if side_after >= 0.0 else -1)
-
-
-def _side(a: Point, b: Point, point: Point) -> float:
-    """Above 0 on the right-hand side of the arrow from a to b as seen in the picture, y down."""
-    return (b.x - a.x) * (point.y - a.y) - (b.y - a.y) * (point.x - a.x)
+        a_right = a_side > 0.0 or (a_side == 0.0 and not path_tie)
+        b_right = b_side > 0.0 or (b_side == 0.0 and not path_tie)
+        if a_right != b_right:
+            yield Crossing(part=from_side / (from_side - to_side), sign=1 if to_right else -1)
 
 
 def distance(point: Point, segments: Sequence[Segment]) -> float:

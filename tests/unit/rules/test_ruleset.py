@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.rules.walk import (
+    LOST,
+    LOWER_HALF,
+    MIDDLE,
+    TENTATIVE,
+    UTC_S,
+    happened_s,
+    moment,
+    play,
+    rule_set,
+    track,
+)
+from vigil.data import Occurrence, Phase
+from vigil.spec import LineRule, MarkerRule, Point, TrackRule, ZoneRule
+
+ZONE = ZoneRule(rule_id="zone", polygon=MIDDLE, dwell_s=0.5)
+LINE = LineRule(rule_id="line", points=(Point(0.0, 0.5), Point(1.0, 0.5)))
+TRACK = TrackRule(rule_id="track", update_s=1.0)
+MARKER = MarkerRule(rule_id="mark")
+
+
+def told(events):
+    return [(event.type, event.phase.value) for event in events]
+
+
+def random_walk(seed, frames=120, objects=6):
+    rng = np.random.default_rng(seed)
+    feet = rng.random((objects, 2))
+    scene = []
+    for _ in range(frames):
+        feet = np.clip(feet + rng.normal(scale=0.05, size=feet.shape), 0.01, 0.99)
+        scene.append(tuple(track(foot, track_id=n + 1) for n, foot in enumerate(feet)))
+    return scene
+
+
+def test_a_track_is_told_from_confirmation_to_its_end():
+    frames = [(track((0.5, 0.5), state=TENTATIVE),)] + [(track((0.5, 0.5)),)] * 12
+    frames += [(track((0.5, 0.5), state=LOST),)] * 3 + [()]
+    events = play(rule_set(TRACK), frames)
+    assert told(e for _, e in events) == [
+        ("track", "new"),
+        ("track", "update"),
+        ("track", "update"),
+        ("track", "end"),
+    ]
+    assert [frame_s for frame_s, _ in events] == pytest.approx([0.2, 1.2, 2.2, 3.2])
+    assert [happened_s(e) for _, e in events] == pytest.approx([0.0, 1.2, 2.2, 2.4])
+    assert events[-1][1].attributes == {"duration_s": 2.4, "reason": "lost"}
+    assert len({e.episode_id for _, e in events}) == 1
+    assert len({e.event_id for _, e in events}) == 4
+
+
+def test_every_analysed_frame_has_its_marker():
+    events = play(rule_set(MARKER), [(), (track((0.5, 0.5)),), ()])
+    assert told(e for _, e in events) == [("marker", "new")] * 3
+    assert [e.attributes["count"] for _, e in events] == [0, 1, 0]
+    assert len({e.event_id for _, e in events}) == 3
+    assert events[1][1].track_id is None
+    assert events[1][1].captured_s == pytest.approx(0.21)
+
+
+def test_ids_are_those_of_the_recipe():
+    (_, event), *_ = play(rule_set(ZONE), [(track((0.5, 0.5), track_id=7),)])
+    occurrence = Occurrence("yard", 3, "zone", 7, "enter", 0)
+    assert event.event_id == occurrence.event_id(Phase.NEW)
+    assert event.episode_id == occurrence.episode_id()
+    assert (event.stream_id, event.run, event.occurred_at_s) == ("yard", 3, UTC_S)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_same_tracks_give_the_same_events(seed):
+    scene = random_walk(seed, frames=40)
+    one, other = (play(rule_set(ZONE, LINE, TRACK, MARKER), scene) for _ in range(2))
+    assert one == other
+    ids = [event.event_id for _, event in one]
+    assert len(set(ids)) == len(ids)
+
+
+def test_rules_do_not_disturb_each_other():
+    scene = random_walk(5)
+    together = play(rule_set(ZONE, LINE, TRACK), scene)
+    for rule in (ZONE, LINE, TRACK):
+        alone = [event for _, event in play(rule_set(rule), scene)]
+        assert [e for _, e in together if e.rule_id == rule.rule_id] == alone
+
+
+def test_a_rule_that_is_the_same_goes_on_and_one_that_changed_ends_and_begins_anew():
+    rules = rule_set(ZONE, TRACK, labels={"site": "a"})
+    here = (track((0.5, 0.6)),)
+    begun = [event for n in range(5) for event in rules.advance(moment(0.2 * n), here)]
+    assert told(begun) == [("zone.enter", "new"), ("track", "new"), ("zone.dwell", "new")]
+    wider = ZoneRule(rule_id="zone", polygon=LOWER_HALF, dwell_s=0.5)
+    ended = rules.replace((TRACK, LINE, wider), labels={"site": "b"}, moment=moment(0.9))
+    assert told(ended) == [("zone.dwell", "end"), ("zone.exit", "new")]
+    assert {event.attributes["reason"] for event in ended} == {"rule_changed"}
+    assert {happened_s(event) for event in ended} == {0.8}
+    again = [event for n in range(5, 12) for event in rules.advance(moment(0.2 * n), here)]
+    assert told(again) == [("zone.enter", "new"), ("track", "update"), ("zone.dwell", "new")]
+    assert happened_s(again[0]) == pytest.approx(1.0)
+    assert again[0].labels == {"site": "b"}
+    assert not {e.event_id for e in begun} & {e.event_id for e in again}
+    assert told(rules.finish(moment(2.4))) == [
+        ("track", "end"),
+        ("zone.dwell", "end"),
+        ("zone.exit", "new"),
+    ]
+
+
+def test_removing_all_rules_ends_what_is_open_and_adding_them_again_repeats_no_id():
+    rules = rule_set(ZONE, TRACK, MARKER)
+    here = (track((0.5, 0.6)),)
+    ids = [event.event_id for event in rules.advance(moment(0.0), here)]
+    ids += [e.event_id for e in rules.replace((), labels={}, moment=moment(0.1))]
+    assert rules.advance(moment(0.2), here) == []
+    assert rules.replace((ZONE, TRACK, MARKER), labels={}, moment=moment(0.3)) == []
+    ids += [event.event_id for event in rules.advance(moment(0.4), here)]
+    ids += [event.event_id for event in rules.finish(moment(0.6))]
+    assert len(ids) == 3 + 2 + 3 + 2
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_finished_run_has_nothing_open():
+    rules = rule_set(ZONE, TRACK)
+    for n in range(5):
+        rules.advance(moment(0.2 * n), (track((0.5, 0.5)),))
+    ends = rules.finish(moment(3.0))
+    assert told(ends) == [("zone.dwell", "end"), ("zone.exit", "new"), ("track", "end")]
+    assert {happened_s(event) for event in ends} == {0.8}
+    assert rules.finish(moment(3.1)) == []
+
+
+def test_events_of_a_frame_come_in_the_order_in_which_they_happened():
+    west = ZoneRule(rule_id="a", polygon=tuple(Point(x / 2, y) for x, y in LOWER_HALF))
+    east = ZoneRule(rule_id="b", polygon=tuple(Point(0.6 + 0.4 * x, y) for x, y in LOWER_HALF))
+    events = play(rule_set(east, west), [(track((x, 0.8)),) for x in (0.4, 0.7)])
+    assert [(e.rule_id, e.type) for _, e in events][:3] == [
+        ("a", "zone.enter"),
+        ("a", "zone.exit"),
+        ("b", "zone.enter"),
+    ]
