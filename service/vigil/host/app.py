@@ -5,7 +5,6 @@ import queue
 import resource
 import selectors
 import socket
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,8 +13,8 @@ import structlog
 from vigil.clock import Clock, SystemClock
 from vigil.host.camera import Camera
 from vigil.host.capture import configure_process
-from vigil.host.context import HostContext, detections_of
-from vigil.host.engine_link import PICTURE_SLOTS, SLOTS_A_STREAM, EngineLink
+from vigil.host.context import HostContext, Transit, detections_of
+from vigil.host.engine_link import EngineLink
 from vigil.host.pictures import Pictures
 from vigil.host.reader import Reader
 from vigil.ipc.channel import Channel, ChannelClosed, Parcel, limit_sending
@@ -38,7 +37,7 @@ from vigil.ipc.messages import (
     ToHost,
     UpdateStream,
 )
-from vigil.ipc.slab import Slab, Slots
+from vigil.ipc.slab import SLOTS_A_STREAM, Slab, Slots
 from vigil.metrics.page import Page
 
 log = structlog.get_logger()
@@ -54,19 +53,25 @@ class Room:
 
     camera: Camera
     reader: Reader | None
+    leaving: bool = False
 
 
 class Host:
     """The analysis loop: commands of the service, results of the engine."""
 
     def __init__(
-        self, control: Channel[FromHost, ToHost], settings: HostSettings, *, page: Page, slots: Slots
+        self,
+        control: Channel[FromHost, ToHost],
+        settings: HostSettings,
+        *,
+        page: Page,
+        slots: Slots,
     ) -> None:
         self._control = control
         self._settings = settings
         self._posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._engine = EngineLink(slots)
+        self._engine: EngineLink[Transit] = EngineLink(slots)
         self._clock: Clock = SystemClock()
         self._context = HostContext(
             settings=settings,
@@ -90,22 +95,26 @@ class Host:
         self._pictures.start()
         self._control.send(HostReady())
         while not self._stopping:
-            self._page.beat(self._clock.monotonic_s())
-            for key, _ in self._selector.select(IDLE_S):
-                if key.fileobj is self._control:
-                    self._obey()
-                elif key.fileobj == self._wake:
-                    self._run_posted()
-                else:
-                    self._take_results()
+            self._run_once()
         self._shut_down()
+
+    def _run_once(self) -> None:
+        self._page.beat(self._clock.monotonic_s())
+        for key, _ in self._selector.select(IDLE_S):
+            if key.fileobj is self._control:
+                self._obey()
+            elif key.fileobj == self._wake:
+                os.eventfd_read(self._wake)
+                self._run_posted()
+            else:
+                self._take_results()
+        self._sweep()
 
     def _post(self, work: Callable[[], None]) -> None:
         self._posted.put(work)
         os.eventfd_write(self._wake, 1)
 
     def _run_posted(self) -> None:
-        os.eventfd_read(self._wake)
         while not self._posted.empty():
             self._posted.get()()
 
@@ -137,7 +146,7 @@ class Host:
             self._dispatch(parcel)
             parcel.close()
 
-    def _dispatch(self, parcel: Parcel[ToHost]) -> None:
+    def _dispatch(self, parcel: Parcel[ToHost]) -> None:  # noqa: C901 - one case a message
         match parcel.message:
             case AttachEngine():
                 self._lose_engine()
@@ -190,48 +199,34 @@ class Host:
             reader.start()
 
     def _stop_stream(self, stream_id: str) -> None:
-        """End a camera's reader beside the loop: a capture may take its read time-out to notice."""
+        """Begin to end a camera; a capture may take its read time-out to notice."""
         room = self._rooms.get(stream_id)
         if room is None:
             self._control.send(StreamStopped(stream_id=stream_id))
             return
-        threading.Thread(
-            target=self._wait_for_end, args=(room,), name=f"stop-{stream_id}", daemon=True
-        ).start()
-
-    def _wait_for_end(self, room: Room) -> None:
+        room.leaving = True
         if room.reader is not None:
             room.reader.stop()
-            timeout_s = self._settings.open_timeout_s + self._settings.read_timeout_s
-            if not room.reader.join(timeout_s):
-                return  # the service ends this host when the stream does not stop in time
         else:
             self._pictures.end_push(room.camera)
-        self._post(lambda: self._forget(room))
 
-    def _forget(self, room: Room) -> None:
-        """Once nothing of the camera is in flight, its record may be another's."""
-        if not room.camera.idle():
-            self._post(lambda: self._forget(room))
-            return
-        stream_id = room.camera.spec.stream_id
-        if self._rooms.get(stream_id) is room:
-            del self._rooms[stream_id]
-        self._control.send(StreamStopped(stream_id=stream_id))
+    def _sweep(self) -> None:
+        """Forget the cameras that are leaving and of which nothing is on its way any more."""
+        for stream_id, room in list(self._rooms.items()):
+            reading = room.reader is not None and room.reader.alive
+            if room.leaving and not reading and not room.camera.ledger.in_flight():
+                self._run_posted()  # the reader's last word: its run is over
+                del self._rooms[stream_id]
+                self._control.send(StreamStopped(stream_id=stream_id))
 
     def _shut_down(self) -> None:
-        """Stop the readers, take what the engine still gives, end the runs."""
-        readers = [room.reader for room in self._rooms.values() if room.reader is not None]
-        for reader in readers:
-            reader.stop()
+        """Stop every camera, take what the engine still gives, end the runs."""
+        for stream_id in list(self._rooms):
+            self._stop_stream(stream_id)
         deadline_s = self._clock.monotonic_s() + self._settings.read_timeout_s
-        while self._clock.monotonic_s() < deadline_s and any(reader.alive for reader in readers):
-            for key, _ in self._selector.select(0.02):
-                if key.fileobj == self._wake:
-                    self._run_posted()
-                elif key.fileobj is self._engine.channel:
-                    self._take_results()
-        self._run_posted_quietly()
+        while self._rooms and self._clock.monotonic_s() < deadline_s:
+            self._run_once()
+        self._pictures.stop()
 
 
 def main(fd: int) -> int:

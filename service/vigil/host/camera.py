@@ -215,9 +215,7 @@ class Camera:
 
     def _publish(self, events: list[Event]) -> None:
         if events:
-            self._context.send(
-                StreamEvents(stream_id=self.spec.stream_id, events=tuple(events))
-            )
+            self._context.send(StreamEvents(stream_id=self.spec.stream_id, events=tuple(events)))
 
     def _take_wishes(self) -> tuple[Then, ...]:
         if not self._wishes:

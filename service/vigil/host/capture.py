@@ -22,7 +22,7 @@ MAX_SIDE_PX = 8192
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 
 
-class CaptureFailed(Exception):  # noqa: N818 - carries a typed reason, not only a message
+class CaptureFailed(Exception):
     """A source that cannot be opened or goes no further; ``detail`` never holds a credential."""
 
     def __init__(self, reason: OfflineReason, detail: str) -> None:
@@ -68,7 +68,7 @@ class Capture(Protocol):
 
 def configure_process() -> None:
     """Make OpenCV quiet and single-threaded: its messages hold URLs, and streams are the parallelism."""
-    cv2.setLogLevel(0)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     cv2.setNumThreads(1)
 
 
@@ -114,7 +114,9 @@ class OpenCvCapture:
         """Convert the grabbed frame to BGR."""
         taken, picture = self._capture.retrieve(out)
         if not taken or picture is None or picture.ndim != 3:
-            raise CaptureFailed(OfflineReason.DECODE_ERROR, "a decoded frame could not be converted")
+            raise CaptureFailed(
+                OfflineReason.DECODE_ERROR, "a decoded frame could not be converted"
+            )
         return np.asarray(picture, np.uint8)
 
     def pts_s(self) -> float:
@@ -164,7 +166,7 @@ class FolderCapture:
             return False
         return True
 
-    def retrieve(self, out: U8 | None) -> U8:  # noqa: ARG002 - a picture decodes into its own array
+    def retrieve(self, out: U8 | None) -> U8:
         """The picture that was read."""
         return self._picture
 
@@ -184,7 +186,8 @@ class FolderCapture:
         picture = decode_picture(encoded)
         if picture is None:
             raise CaptureFailed(
-                OfflineReason.DECODE_ERROR, f"{self._paths[index].name} does not decode to a picture"
+                OfflineReason.DECODE_ERROR,
+                f"{self._paths[index].name} does not decode to a picture",
             )
         return picture
 

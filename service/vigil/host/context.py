@@ -65,7 +65,6 @@ def detections_of(done: FrameDone, letterbox: Letterbox) -> Detections:
 
 def mask_areas(picture: U8, masks: tuple[tuple[tuple[float, float], ...], ...]) -> None:
     """Blacken normalised polygons of an (H, W, 3) picture, before anyone sees or keeps it."""
-    import cv2
     height, width = picture.shape[:2]
     for mask in masks:
         corners = np.round(np.array(mask) * (width, height)).astype(np.int32)

@@ -27,11 +27,18 @@ def diagnose(source: Source, *, took_s: float, timeout_s: float) -> tuple[Offlin
     if parts.scheme == "file":
         return _diagnose_file(Path(unquote(parts.path)))
     try:
-        status = _rtsp_status(source, parts) if parts.scheme.startswith("rtsp") else _http_status(source, parts)
+        status = (
+            _rtsp_status(source, parts)
+            if parts.scheme.startswith("rtsp")
+            else _http_status(source, parts)
+        )
     except (OSError, http.client.HTTPException, ValueError) as error:
         return OfflineReason.UNREACHABLE, _unreachable(parts, error)
     if status in (401, 403):
-        return OfflineReason.AUTH_FAILED, f"the source answered {status}: check its user and password"
+        return (
+            OfflineReason.AUTH_FAILED,
+            f"the source answered {status}: check its user and password",
+        )
     if status == 404:
         return OfflineReason.NO_VIDEO, "the source answered 404: check the path of its address"
     if status >= 300:
@@ -106,7 +113,9 @@ def _rtsp_status(source: Source, parts: SplitResult) -> int:
         return status
 
 
-def _describe(sock: socket.socket, uri: str, *, sequence: int, authorization: str) -> tuple[int, str]:
+def _describe(
+    sock: socket.socket, uri: str, *, sequence: int, authorization: str
+) -> tuple[int, str]:
     lines = [f"DESCRIBE {uri} RTSP/1.0", f"CSeq: {sequence}", f"User-Agent: {_AGENT}"]
     if authorization:
         lines.append(f"Authorization: {authorization}")
@@ -126,7 +135,8 @@ def _describe(sock: socket.socket, uri: str, *, sequence: int, authorization: st
 
 def _answer(head: str, source: Source, uri: str) -> str:
     challenge = next(
-        (line for line in head.splitlines() if line.lower().startswith("www-authenticate: digest")), ""
+        (line for line in head.splitlines() if line.lower().startswith("www-authenticate: digest")),
+        "",
     )
     if not challenge:
         return _basic(source)

@@ -12,8 +12,6 @@ from vigil.ipc.messages import FrameDone, FrameReady
 from vigil.ipc.slab import Slots
 
 SEND_TIMEOUT_S = 1.0
-SLOTS_A_STREAM = 3  # one being written, one waiting, one being inferred
-PICTURE_SLOTS = 8
 
 Carried = TypeVar("Carried")
 

@@ -13,7 +13,7 @@ import structlog
 from vigil.clock import Anchor
 from vigil.data import U8, Detections, StreamState, Track, TrackState
 from vigil.draw import annotate
-from vigil.errors import InvalidRequest, FieldViolation, VigilError
+from vigil.errors import FieldViolation, InvalidRequest, VigilError
 from vigil.host.camera import Analysed, Camera
 from vigil.host.capture import CaptureFailed, check_size, decode_picture
 from vigil.host.context import HostContext
@@ -193,9 +193,7 @@ class Pictures:
                 anchor = replace(anchor, utc_s=captured_at_s)
             run = camera.begin_run(anchor)
             self._pushed[stream_id] = _PushedRun(run)
-            camera.report(
-                StreamReport(stream_id=stream_id, state=StreamState.ONLINE)
-            )
+            camera.report(StreamReport(stream_id=stream_id, state=StreamState.ONLINE))
         return self._pushed[stream_id]
 
     def _decode(self, request_id: int, encoded: bytes) -> U8 | None:
@@ -224,7 +222,9 @@ class Pictures:
             self._work.put_nowait(lambda: self._encode(request, camera, analysed))
         except queue.Full:
             self._context.send(
-                SnapshotTaken(request_id=request.request_id, error="too many pictures wait; try again")
+                SnapshotTaken(
+                    request_id=request.request_id, error="too many pictures wait; try again"
+                )
             )
 
     def _encode(self, request: TakeSnapshot, camera: Camera, analysed: Analysed) -> None:
@@ -241,7 +241,8 @@ class Pictures:
         if 0 < request.max_width_px < width_px:
             height_px = max(1, round(height_px * request.max_width_px / width_px))
             width_px = request.max_width_px
-            picture = cv2.resize(picture, (width_px, height_px), interpolation=cv2.INTER_AREA)
+            size = (width_px, height_px)
+            picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
         _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         answer = SnapshotTaken(
             request_id=request.request_id,
@@ -293,7 +294,9 @@ def found_objects(found: Detections, tracks: tuple[Track, ...] = ()) -> tuple[Fo
         )
     return tuple(
         FoundObject(
-            xyxy=(float(x1), float(y1), float(x2), float(y2)), score=float(score), class_id=int(kind)
+            xyxy=(float(x1), float(y1), float(x2), float(y2)),
+            score=float(score),
+            class_id=int(kind),
         )
         for (x1, y1, x2, y2), score, kind in zip(
             found.xyxy, found.score, found.class_id, strict=True

@@ -55,11 +55,6 @@ class Reader:
         """Ask the thread to end."""
         self._stop.set()
 
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the thread's end; False if it did not come in time (a capture hangs)."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
     @property
     def alive(self) -> bool:
         """Whether the thread runs."""
@@ -154,7 +149,9 @@ class _Play:
     def until_end(self) -> tuple[OfflineReason, str]:
         failed = 0
         while not self._reader._stop.is_set():
-            if self._paced and self._reader._stop.wait(max(0.0, self._due_s - self._clock.monotonic_s())):
+            if self._paced and self._reader._stop.wait(
+                max(0.0, self._due_s - self._clock.monotonic_s())
+            ):
                 break
             started_s, started_cpu_s = self._clock.monotonic_s(), time.thread_time()
             grabbed = self._capture.grab()
@@ -197,7 +194,10 @@ class _Play:
         if not due and not self._camera.wants_picture():
             self._camera.ledger.outcome("skipped_rate")
             return
-        if not self._fast and self._clock.monotonic_s() - captured_s > self._context.settings.max_staleness_s:
+        if (
+            not self._fast
+            and self._clock.monotonic_s() - captured_s > self._context.settings.max_staleness_s
+        ):
             self._camera.ledger.outcome("dropped_stale")
             return
         self._submit(seq, time_s, captured_s)

@@ -16,7 +16,7 @@ _WRAP_TOLERANCE = 0.01
 _LEAST_STEP_S = 1e-4
 
 
-class TimeWentBack(Exception):  # noqa: N818 - it is the end of a run, not a fault of ours
+class TimeWentBack(Exception):
     """The stream's time jumped back: what comes is another run."""
 
 

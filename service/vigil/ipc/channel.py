@@ -21,7 +21,7 @@ _BUFFER_BYTES = 1024 * 1024  # asked for; the kernel may grant less
 _BESIDE = b"\xc1"  # never the start of a msgpack message: this one lies in the first descriptor
 
 
-class ChannelClosed(Exception):  # noqa: N818 - it is the normal end of a conversation
+class ChannelClosed(Exception):
     """The other side closed its socket or died."""
 
 
@@ -56,7 +56,9 @@ class Channel(Generic[Sent, Received]):
         """For selectors; -1 when closed."""
         return self.sock.fileno()
 
-    def send(self, message: Sent, *, descriptors: tuple[int, ...] = (), payload: bytes = b"") -> None:
+    def send(
+        self, message: Sent, *, descriptors: tuple[int, ...] = (), payload: bytes = b""
+    ) -> None:
         """Send one message; blocks as the socket's time-out says.
 
         Raises ChannelClosed if the other side is gone, BlockingIOError or TimeoutError if its buffer

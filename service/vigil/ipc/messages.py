@@ -19,7 +19,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 # service to host
 
 
-class HostSettings(Message):
+class HostSettings(Message, frozen=True, kw_only=True):
     """First message to a host. Descriptors: slots, counters."""
 
     host_id: str
@@ -35,41 +35,41 @@ class HostSettings(Message):
     memory_limit_bytes: int  # 0: none
 
 
-class AttachEngine(Message):
+class AttachEngine(Message, frozen=True, kw_only=True):
     """The engine is ready. Descriptor: this host's end of the socket to it."""
 
 
-class DetachEngine(Message):
+class DetachEngine(Message, frozen=True, kw_only=True):
     """The engine is gone; what it held is lost."""
 
 
-class StartStream(Message):
+class StartStream(Message, frozen=True, kw_only=True):
     """Open a camera. ``record`` is its place among the counters."""
 
     record: int
     spec: StreamSpec
 
 
-class UpdateStream(Message):
+class UpdateStream(Message, frozen=True, kw_only=True):
     """A stream's definition changed."""
 
     spec: StreamSpec
 
 
-class StopStream(Message):
+class StopStream(Message, frozen=True, kw_only=True):
     """Close a camera; answered with StreamStopped when nothing of it is left."""
 
     stream_id: str
 
 
-class RunGranted(Message):
+class RunGranted(Message, frozen=True, kw_only=True):
     """Answer to RunWanted: the number is on disk."""
 
     stream_id: str
     run: int
 
 
-class AnalysePicture(Message):
+class AnalysePicture(Message, frozen=True, kw_only=True):
     """Find the objects in an encoded picture, beside the message."""
 
     request_id: int
@@ -77,7 +77,7 @@ class AnalysePicture(Message):
     classes: tuple[str, ...]
 
 
-class PushFrame(Message):
+class PushFrame(Message, frozen=True, kw_only=True):
     """One encoded frame, beside the message, of a stream whose source is push."""
 
     request_id: int
@@ -85,13 +85,13 @@ class PushFrame(Message):
     captured_at_s: float | None  # UTC; None: now
 
 
-class EndPush(Message):
+class EndPush(Message, frozen=True, kw_only=True):
     """A client's session of pushed frames is over: so is the stream's run."""
 
     stream_id: str
 
 
-class TakeSnapshot(Message):
+class TakeSnapshot(Message, frozen=True, kw_only=True):
     """Encode the newest analysed picture of a stream."""
 
     request_id: int
@@ -100,24 +100,24 @@ class TakeSnapshot(Message):
     max_width_px: int  # 0: as it is
 
 
-class StopProcess(Message):
+class StopProcess(Message, frozen=True, kw_only=True):
     """Finish what is in hand and exit."""
 
 
 # host to service
 
 
-class HostReady(Message):
+class HostReady(Message, frozen=True, kw_only=True):
     """The host has its settings and takes streams."""
 
 
-class RunWanted(Message):
+class RunWanted(Message, frozen=True, kw_only=True):
     """A connection is up: which run is this?"""
 
     stream_id: str
 
 
-class StreamReport(Message):
+class StreamReport(Message, frozen=True, kw_only=True):
     """A stream's state changed."""
 
     stream_id: str
@@ -131,14 +131,14 @@ class StreamReport(Message):
     reconnects: int = 0
 
 
-class StreamEvents(Message):
+class StreamEvents(Message, frozen=True, kw_only=True):
     """Events of one stream, in order."""
 
     stream_id: str
     events: tuple[Event, ...]
 
 
-class StreamStopped(Message):
+class StreamStopped(Message, frozen=True, kw_only=True):
     """Nothing of the stream is left in this host; its counters are final."""
 
     stream_id: str
@@ -153,7 +153,7 @@ class FoundObject(msgspec.Struct, frozen=True, kw_only=True):
     track_id: int | None = None
 
 
-class PictureAnalysed(Message):
+class PictureAnalysed(Message, frozen=True, kw_only=True):
     """Answer to AnalysePicture and PushFrame. Exactly one of found and error counts."""
 
     request_id: int
@@ -168,7 +168,7 @@ class PictureAnalysed(Message):
     error_kind: Literal["", "unreadable", "unavailable", "unknown", "invalid"] = ""
 
 
-class SnapshotTaken(Message):
+class SnapshotTaken(Message, frozen=True, kw_only=True):
     """Answer to TakeSnapshot; the JPEG is beside the message unless ``error`` says why not."""
 
     request_id: int
@@ -184,7 +184,7 @@ class SnapshotTaken(Message):
 # service to engine
 
 
-class EngineSettings(Message):
+class EngineSettings(Message, frozen=True, kw_only=True):
     """First message to an engine. Descriptor: counters."""
 
     model: str
@@ -196,7 +196,7 @@ class EngineSettings(Message):
     threads: int  # 0: as measured best for this device
 
 
-class AttachHost(Message):
+class AttachHost(Message, frozen=True, kw_only=True):
     """A host's frames come here. Descriptors: the engine's end of the socket, the host's slots."""
 
     host_id: str
@@ -204,7 +204,7 @@ class AttachHost(Message):
     input_width_px: int
 
 
-class DetachHost(Message):
+class DetachHost(Message, frozen=True, kw_only=True):
     """A host is gone."""
 
     host_id: str
@@ -213,7 +213,7 @@ class DetachHost(Message):
 # engine to service
 
 
-class EngineReady(Message):
+class EngineReady(Message, frozen=True, kw_only=True):
     """The model is warm; ``device`` and ``precision`` for people."""
 
     device: str
@@ -223,7 +223,7 @@ class EngineReady(Message):
     load_s: float
 
 
-class EngineFailed(Message):
+class EngineFailed(Message, frozen=True, kw_only=True):
     """The engine cannot serve and exits; ``detail`` says what to do."""
 
     detail: str
@@ -232,7 +232,7 @@ class EngineFailed(Message):
 # host to engine
 
 
-class FrameReady(Message, array_like=True):
+class FrameReady(Message, frozen=True, kw_only=True, array_like=True):
     """A slot holds a frame."""
 
     slot: int
@@ -246,7 +246,7 @@ class FrameReady(Message, array_like=True):
 # engine to host
 
 
-class FrameDone(Message, array_like=True):
+class FrameDone(Message, frozen=True, kw_only=True, array_like=True):
     """The slot is the host's again. Boxes are float32 xyxy in input pixels, as bytes."""
 
     slot: int

@@ -14,6 +14,8 @@ import numpy as np
 from vigil.data import U8
 
 PAGE_BYTES = mmap.PAGESIZE
+SLOTS_A_STREAM = 3  # one being written, one waiting, one being inferred
+PICTURE_SLOTS = 8  # of a host, for pictures that clients send
 
 
 class Slab:

@@ -109,6 +109,10 @@ class Ledger:
             cells[_FIRST_OUTCOME + _OUTCOME_INDEX[outcome]] += 1
             cells[_SEQ] += 1
 
+    def in_flight(self) -> int:
+        """Frames that were read and have no outcome yet."""
+        return int(self._cells[_IN_FLIGHT])
+
     def detected(self, class_ids: I64) -> None:
         """Objects found in an analysed frame."""
         np.add.at(self._cells, _FIRST_CLASS + class_ids, 1)

@@ -1,0 +1,223 @@
+"""The service's composition root: the only place that constructs and wires its parts."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from vigil.api.server import Server
+from vigil.api.web import WebServer
+from vigil.clock import SystemClock
+from vigil.config import Config, LogConfig
+from vigil.errors import VigilError
+from vigil.events.embedded import EmbeddedRedis
+from vigil.events.pipeline import EventPipeline
+from vigil.events.settings import EventSettings
+from vigil.fleet.local import LocalFleet
+from vigil.fleet.policy import SourcePolicy
+from vigil.fleet.settings import FleetSettings
+from vigil.metrics.service import Reading, ServiceMetrics
+from vigil.spec import CaptureBackend
+from vigil.store.database import Database
+from vigil.store.registry import Registry
+from vigil.vision.manifest import Manifest, default_models_dir, load_manifest
+
+log = structlog.get_logger()
+
+DEFAULT_MODELS = {"cpu": "vigil-det-n", "cuda": "vigil-det-s"}
+_NVIDIA_DEVICE = Path("/dev/nvidiactl")  # torch would tell better, and is not loaded here
+
+
+def serve(config: Config) -> int:
+    """Run the service until a signal; returns the exit status."""
+    configure_log(config.log)
+    try:
+        asyncio.run(_serve(config))
+    except VigilError as error:
+        log.error("cannot_serve", error=str(error))
+        return 1
+    return 0
+
+
+async def _serve(config: Config) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _stop_or_exit, stop)
+    async with contextlib.AsyncExitStack() as stack:
+        await _start(config, stack)
+        await stop.wait()
+        log.info("stopping", grace_s=config.grpc.grace_s)
+    log.info("stopped")
+
+
+def _stop_or_exit(stop: asyncio.Event) -> None:
+    """The first signal asks for an orderly end; a second one does not wait for it."""
+    if stop.is_set():
+        # What is in the outbox is on disk; the children end when their sockets close.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+    stop.set()
+
+
+async def _start(config: Config, stack: contextlib.AsyncExitStack) -> None:
+    """Construct everything; the stack ends it in the reverse order."""
+    clock = SystemClock()
+    manifest = load_manifest(model_name(config), models_dir=models_dir(config))
+    state = Path(config.state.path)
+    database = stack.enter_context(Database(state))
+    registry = Registry(database)
+    registry.load()
+    metrics = ServiceMetrics()
+    events = await stack.enter_async_context(
+        EventPipeline(
+            database,
+            redis_url=_redis_url(config, state, stack),
+            settings=EventSettings(
+                prefix=config.redis.prefix,
+                retention_s=config.events.retention_s,
+                max_bytes=config.events.max_bytes,
+            ),
+            clock=clock,
+            hooks=metrics,
+        )
+    )
+    health = _Health()
+    fleet = LocalFleet(
+        settings=_fleet_settings(config, manifest),
+        manifest=manifest,
+        registry=registry,
+        append=events.outbox.append,
+        clock=clock,
+        on_restart=metrics.on_restart,
+        on_serving=health.serving,
+    )
+    metrics.expose(_Scrape(fleet, events, manifest))
+    stack.push_async_callback(fleet.stop, config.grpc.grace_s)
+    server = await stack.enter_async_context(
+        Server(
+            config.grpc,
+            fleet=fleet,
+            log=events.log,
+            policy=SourcePolicy(tuple(Path(root) for root in config.sources.file_roots)),
+            default_backend=CaptureBackend(config.capture.backend),
+            model=manifest.name,
+            observer=metrics,
+            clock=clock,
+        )
+    )
+    health.server = server
+    web = await stack.enter_async_context(
+        WebServer(config.http, registry=metrics.registry, ready=lambda: health.is_serving)
+    )
+    await fleet.start()
+    log.info("listening", grpc=server.address, http=web.address, model=manifest.name)
+
+
+class _Health:
+    """Tells the gRPC health service what the fleet says of itself."""
+
+    def __init__(self) -> None:
+        self.server: Server | None = None
+        self.is_serving = False
+        self._task: asyncio.Task[None] | None = None
+
+    def serving(self, serving: bool) -> None:
+        self.is_serving = serving
+        if self.server is not None:
+            self._task = asyncio.create_task(self.server.set_serving(serving))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scrape:
+    """What Prometheus is shown (see `vigil.metrics.service.Source`)."""
+
+    fleet: LocalFleet
+    events: EventPipeline
+    manifest: Manifest
+
+    def read(self) -> Reading:
+        hosts = self.fleet.hosts
+        page, ready = hosts.engine.page, hosts.engine.ready
+        queue_frames, oldest_frame_s = page.queue() if page is not None else (0, 0.0)
+        pending = self.events.outbox.pending()
+        device = {}
+        if ready is not None:
+            device = {"device": ready.device, "precision": ready.precision, "model": ready.model}
+        return Reading(
+            streams=self.fleet.readings(),
+            stages=hosts.stages.stages(),
+            batches=hosts.stages.batches(),
+            queue_frames=queue_frames,
+            oldest_frame_s=oldest_frame_s,
+            outbox_events=pending.events,
+            outbox_oldest_s=pending.oldest_s,
+            device=device,
+            classes=self.manifest.classes,
+        )
+
+
+def model_name(config: Config) -> str:
+    """The configured model, or the default of the device at hand."""
+    if config.model.name:
+        return config.model.name
+    device = config.model.device
+    if device == "auto":
+        device = "cuda" if _NVIDIA_DEVICE.exists() else "cpu"
+    return DEFAULT_MODELS[device.partition(":")[0]]
+
+
+def models_dir(config: Config) -> Path:
+    """Where the models lie."""
+    return Path(config.model.folder) if config.model.folder else default_models_dir()
+
+
+def configure_log(config: LogConfig) -> None:
+    """Log to stderr, as lines for people or JSON."""
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if config.format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.dict_tracebacks
+            if config.format == "json"
+            else structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[config.level.upper()]
+        ),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )
+
+
+def _redis_url(config: Config, state: Path, stack: contextlib.AsyncExitStack) -> str:
+    if config.redis.url != "embedded":
+        return config.redis.url
+    return stack.enter_context(EmbeddedRedis(state / "redis")).url
+
+
+def _fleet_settings(config: Config, manifest: Manifest) -> FleetSettings:
+    return FleetSettings(
+        models_dir=models_dir(config),
+        model=manifest.name,
+        device=config.model.device,
+        max_batch=config.engine.max_batch,
+        linger_s=config.engine.linger_s,
+        max_staleness_s=config.engine.max_staleness_s,
+        engine_threads=config.engine.threads,
+        streams_per_host=config.hosts.streams_per_host,
+        max_streams=config.hosts.max_streams,
+        open_timeout_s=config.capture.open_timeout_s,
+        read_timeout_s=config.capture.read_timeout_s,
+    )

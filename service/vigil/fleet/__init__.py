@@ -1,0 +1,1 @@
+"""Where streams run: starting, placing and supervising stream hosts and the engine."""

@@ -1,0 +1,172 @@
+"""One child process and the conversation with it, on the service's event loop."""
+
+import asyncio
+import os
+import sys
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import msgspec
+import structlog
+
+from vigil.ipc.channel import Channel, ChannelClosed, Parcel, socket_pair
+
+log = structlog.get_logger()
+
+Sent = TypeVar("Sent", bound=msgspec.Struct)
+Received = TypeVar("Received", bound=msgspec.Struct)
+
+MOST_UNSENT = 10_000  # messages; a child that takes none of so many hangs, and is killed
+
+
+class Child(Generic[Sent, Received]):
+    """A process started as ``python -m MODULE FD``; closing the socket ends it.
+
+    ``take`` is called with every message; ``end`` once, with the exit status, after the last one.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        receives: object,
+        *,
+        take: Callable[[Parcel[Received]], None],
+        end: Callable[[int], None],
+    ) -> None:
+        self._module = module
+        self._receives = receives
+        self._take = take
+        self._end = end
+        self._unsent: deque[tuple[Sent, tuple[int, ...], bytes]] = deque()
+        self._channel: Channel[Sent, Received] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._ended: asyncio.Task[None] | None = None
+        self._reading = False
+
+    @property
+    def pid(self) -> int:
+        """The process's id; 0 before it is started."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has been started and has not ended."""
+        return self._process is not None and self._process.returncode is None
+
+    async def start(self) -> None:
+        """Start the process, in a session of its own: a terminal's signals are not for it."""
+        ours, theirs = socket_pair()
+        ours.setblocking(False)
+        self._channel = Channel(ours, self._receives)
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", self._module, str(theirs.fileno())),
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+                stdin=asyncio.subprocess.DEVNULL,
+            )
+        finally:
+            theirs.close()
+        self.resume()
+        self._ended = asyncio.create_task(self._wait_for_end())
+
+    def send(
+        self, message: Sent, *, descriptors: tuple[int, ...] = (), payload: bytes = b""
+    ) -> None:
+        """Send, or queue where the child is slow to read. A message to a dead child is lost."""
+        if self._channel is None:
+            return
+        if not self._unsent and self._send_now(message, descriptors, payload):
+            return
+        if self._channel is None:
+            return
+        if len(self._unsent) >= MOST_UNSENT:
+            log.error("child_takes_nothing", module=self._module, pid=self.pid)
+            self.kill()
+            return
+        kept = tuple(os.dup(fd) for fd in descriptors)
+        self._unsent.append((message, kept, payload))
+        asyncio.get_running_loop().add_writer(self._channel.fileno(), self._flush)
+
+    def pause(self) -> None:
+        """Read no more for now: the child waits when the socket is full."""
+        if self._reading and self._channel is not None:
+            asyncio.get_running_loop().remove_reader(self._channel.fileno())
+            self._reading = False
+
+    def resume(self) -> None:
+        """Read on."""
+        if not self._reading and self._channel is not None:
+            asyncio.get_running_loop().add_reader(self._channel.fileno(), self._read)
+            self._reading = True
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    async def stop(self, grace_s: float) -> None:
+        """Wait for the end of a process that was told to stop; kill it when the grace is over."""
+        if self._ended is None:
+            return
+        try:
+            await asyncio.wait_for(asyncio.shield(self._ended), grace_s)
+        except TimeoutError:
+            log.warning("child_killed", module=self._module, pid=self.pid, grace_s=grace_s)
+            self.kill()
+            await self._ended
+
+    async def _wait_for_end(self) -> None:
+        assert self._process is not None
+        status = await self._process.wait()
+        if self._channel is not None:
+            self._read()  # what it said before it died
+        self._close()
+        self._end(status)
+
+    def _read(self) -> None:
+        if self._channel is None:
+            return
+        try:
+            for parcel in self._channel.drain():
+                self._take(parcel)
+                parcel.close()
+        except ChannelClosed:
+            self._close()
+
+    def _send_now(self, message: Sent, descriptors: tuple[int, ...], payload: bytes) -> bool:
+        assert self._channel is not None
+        try:
+            self._channel.send(message, descriptors=descriptors, payload=payload)
+        except BlockingIOError:
+            return False
+        except ChannelClosed:
+            self._close()
+        return True
+
+    def _flush(self) -> None:
+        while self._unsent and self._channel is not None:
+            message, descriptors, payload = self._unsent[0]
+            if not self._send_now(message, descriptors, payload):
+                return
+            for fd in descriptors:
+                os.close(fd)
+            if self._unsent:
+                self._unsent.popleft()
+        if self._channel is not None:
+            asyncio.get_running_loop().remove_writer(self._channel.fileno())
+
+    def _close(self) -> None:
+        if self._channel is None:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._channel.fileno())
+        loop.remove_writer(self._channel.fileno())
+        self._channel.close()
+        self._channel = None
+        self._reading = False
+        for _, descriptors, _ in self._unsent:
+            for fd in descriptors:
+                os.close(fd)
+        self._unsent.clear()

@@ -1,0 +1,270 @@
+"""A host's keeper: starts it, gives it streams, starts it again when it dies or hangs."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from vigil.clock import Clock
+from vigil.fleet.child import Child
+from vigil.fleet.engine import EngineKeeper
+from vigil.fleet.restart import RestartDelay
+from vigil.fleet.settings import FleetSettings
+from vigil.ipc.channel import Parcel, socket_pair
+from vigil.ipc.messages import (
+    AttachEngine,
+    AttachHost,
+    DetachEngine,
+    FromHost,
+    HostReady,
+    HostSettings,
+    StartStream,
+    StopProcess,
+    StopStream,
+    StreamStopped,
+    ToHost,
+    UpdateStream,
+)
+from vigil.ipc.slab import PICTURE_SLOTS, SLOTS_A_STREAM, Slots
+from vigil.metrics.page import Page
+from vigil.metrics.totals import AccountTotals, StageTotals
+from vigil.spec import StreamSpec
+from vigil.vision.manifest import Manifest
+
+log = structlog.get_logger()
+
+STOP_SLACK_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class HostWorld:
+    """What all host keepers of a fleet share."""
+
+    settings: FleetSettings
+    manifest: Manifest
+    clock: Clock
+    engine: EngineKeeper
+    stages: StageTotals
+    accounts: AccountTotals
+
+
+class HostListener(Protocol):
+    """Who is told what hosts say."""
+
+    def heard(self, host: "HostKeeper", parcel: Parcel[FromHost]) -> None:
+        """A message about streams or pictures came."""
+
+    def host_ended(self, host: "HostKeeper", reason: str) -> None:
+        """The process is gone; its streams begin a new run in the next one."""
+
+
+@dataclass(slots=True)
+class _Placed:
+    spec: StreamSpec
+    record: int
+    stopped: asyncio.Event
+
+
+class HostKeeper:
+    """One host, through all its incarnations, with the streams that are placed on it."""
+
+    def __init__(self, host_id: str, world: HostWorld, listener: HostListener) -> None:
+        self.host_id = host_id
+        self._world = world
+        self._listener = listener
+        self._delay = RestartDelay(world.settings, world.clock)
+        self._child: Child[ToHost, FromHost] | None = None
+        self._slots: Slots | None = None
+        self._page: Page | None = None
+        self._placed: dict[str, _Placed] = {}
+        self._free = set(range(world.settings.streams_per_host))
+        self._ready = asyncio.Event()
+        self._why = "died"
+        self._stopping = False
+        self._started_s = 0.0
+        self._restart: asyncio.Task[None] | None = None
+
+    @property
+    def room(self) -> int:
+        """How many more streams fit."""
+        return len(self._free)
+
+    @property
+    def streams(self) -> list[str]:
+        """The ids of the streams placed here."""
+        return list(self._placed)
+
+    @property
+    def pid(self) -> int:
+        """The process's id; 0 while there is none."""
+        return self._child.pid if self._child else 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process takes messages."""
+        return self._ready.is_set()
+
+    async def start(self) -> None:
+        """Start the process and give it its settings and its streams."""
+        world, settings = self._world, self._world.settings
+        manifest = world.manifest
+        self._slots = Slots.create(
+            f"vigil-{self.host_id}-slots",
+            count=settings.streams_per_host * SLOTS_A_STREAM + PICTURE_SLOTS,
+            height_px=manifest.input_height_px,
+            width_px=manifest.input_width_px,
+        )
+        self._page = Page.create(
+            f"vigil-{self.host_id}-counters", records=settings.streams_per_host
+        )
+        world.stages.add_page(self._page)
+        self._child = Child("vigil.host", FromHost, take=self._take, end=self._ended)
+        self._started_s = world.clock.monotonic_s()
+        self._delay.started()
+        await self._child.start()
+        self._child.send(
+            HostSettings(
+                host_id=self.host_id,
+                model=manifest.name,
+                classes=manifest.classes,
+                class_thresholds=manifest.score_threshold,
+                input_height_px=manifest.input_height_px,
+                input_width_px=manifest.input_width_px,
+                streams=settings.streams_per_host,
+                open_timeout_s=settings.open_timeout_s,
+                read_timeout_s=settings.read_timeout_s,
+                max_staleness_s=settings.max_staleness_s,
+                memory_limit_bytes=settings.host_memory_limit_bytes,
+            ),
+            descriptors=(self._slots.slab.fd, self._page.slab.fd),
+        )
+        self.connect()
+        for placed in self._placed.values():
+            self._begin(placed)
+
+    def connect(self) -> None:
+        """Join this host and the engine by a socket of their own, if both are there."""
+        if self._child is None or self._slots is None or self._world.engine.ready is None:
+            return
+        for_host, for_engine = socket_pair()
+        try:
+            self._world.engine.attach(
+                AttachHost(
+                    host_id=self.host_id,
+                    input_height_px=self._slots.height_px,
+                    input_width_px=self._slots.width_px,
+                ),
+                socket_fd=for_engine.fileno(),
+                slots_fd=self._slots.slab.fd,
+            )
+            self._child.send(AttachEngine(), descriptors=(for_host.fileno(),))
+        finally:
+            for_host.close()
+            for_engine.close()
+
+    def disconnect(self) -> None:
+        """The engine is gone."""
+        self.send(DetachEngine())
+
+    def send(self, message: ToHost, *, payload: bytes = b"") -> None:
+        """Send to the process; lost where there is none."""
+        if self._child is not None:
+            self._child.send(message, payload=payload)
+
+    def place(self, spec: StreamSpec) -> None:
+        """Run a stream here; there must be room."""
+        placed = _Placed(spec, self._free.pop(), asyncio.Event())
+        self._placed[spec.stream_id] = placed
+        if self._child is not None:
+            self._begin(placed)
+
+    def change(self, spec: StreamSpec) -> None:
+        """Give a placed stream a new definition with the same source."""
+        self._placed[spec.stream_id].spec = spec
+        self.send(UpdateStream(spec=spec))
+
+    async def take_away(self, stream_id: str) -> None:
+        """Stop a stream and wait until nothing of it is left; a host that cannot is killed."""
+        placed = self._placed[stream_id]
+        settings = self._world.settings
+        if self._child is not None and self._child.running:
+            self.send(StopStream(stream_id=stream_id))
+            timeout_s = settings.open_timeout_s + settings.read_timeout_s + STOP_SLACK_S
+            try:
+                await asyncio.wait_for(placed.stopped.wait(), timeout_s)
+            except TimeoutError:
+                log.error("stream_does_not_stop", stream_id=stream_id, host=self.host_id)
+                self._why = "hung"
+                self._child.kill()
+        self._world.accounts.end(stream_id)
+        del self._placed[stream_id]
+        self._free.add(placed.record)
+
+    def check(self) -> None:
+        """Kill a host that makes no progress; its end starts the next one."""
+        if self._child is None or not self._child.running or self._page is None:
+            return
+        since_s = max(self._page.last_beat_s(), self._started_s)
+        if self._world.clock.monotonic_s() - since_s > self._world.settings.hang_timeout_s:
+            log.error("host_hangs", host=self.host_id, pid=self.pid)
+            self._why = "hung"
+            self._child.kill()
+
+    def pause(self) -> None:
+        """Take no more messages for now: events wait in the host."""
+        if self._child is not None:
+            self._child.pause()
+
+    def resume(self) -> None:
+        """Take messages again."""
+        if self._child is not None:
+            self._child.resume()
+
+    async def stop(self, grace_s: float) -> None:
+        """End the process after its streams' last events."""
+        self._stopping = True
+        if self._restart is not None:
+            self._restart.cancel()
+        if self._child is not None:
+            self._child.send(StopProcess())
+            await self._child.stop(grace_s)
+
+    def _begin(self, placed: _Placed) -> None:
+        assert self._page is not None
+        placed.stopped.clear()
+        self._world.accounts.begin(placed.spec.stream_id, self._page, placed.record)
+        self.send(StartStream(record=placed.record, spec=placed.spec))
+
+    def _take(self, parcel: Parcel[FromHost]) -> None:
+        match parcel.message:
+            case HostReady():
+                self._ready.set()
+            case StreamStopped(stream_id=stream_id):
+                if stream_id in self._placed:
+                    self._placed[stream_id].stopped.set()
+            case _:
+                self._listener.heard(self, parcel)
+
+    def _ended(self, status: int) -> None:
+        self._ready.clear()
+        self._world.engine.detach(self.host_id)
+        for stream_id, placed in self._placed.items():
+            self._world.accounts.end(stream_id)
+            placed.stopped.set()
+        if self._page is not None:
+            self._world.stages.retire_page(self._page)
+        if self._slots is not None:
+            self._slots.slab.close()
+        self._page = self._slots = self._child = None
+        if self._stopping:
+            return
+        reason, self._why = self._why, "died"
+        delay_s = self._delay.next_s()
+        log.error("host_ended", host=self.host_id, status=status, reason=reason)
+        self._listener.host_ended(self, reason)
+        self._restart = asyncio.create_task(self._start_after(delay_s))
+
+    async def _start_after(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+        await self.start()

@@ -1,0 +1,362 @@
+"""The fleet of one machine: streams registered, placed on hosts and kept running."""
+
+import asyncio
+import contextlib
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any
+from weakref import WeakValueDictionary
+
+import structlog
+from msgspec.structs import replace
+
+from vigil.clock import Clock
+from vigil.data import StreamState
+from vigil.errors import Busy, NoFrame, StreamExists, Unavailable
+from vigil.fleet.book import StreamBook
+from vigil.fleet.contract import PictureResult, PushSession, Snapshot, Stream
+from vigil.fleet.host import HostKeeper
+from vigil.fleet.hosts import Hosts
+from vigil.fleet.intake import Append
+from vigil.fleet.push import LocalPushSession
+from vigil.fleet.rates import RateWatch, shortfall
+from vigil.fleet.requests import (
+    Requests,
+    found_of,
+    picture_result,
+    raise_no_snapshot,
+    raise_refusal,
+)
+from vigil.fleet.settings import FleetSettings
+from vigil.ipc.channel import Parcel
+from vigil.ipc.messages import (
+    AnalysePicture,
+    FromHost,
+    PictureAnalysed,
+    RunGranted,
+    RunWanted,
+    SnapshotTaken,
+    StreamReport,
+    TakeSnapshot,
+)
+from vigil.metrics.service import StreamReading
+from vigil.spec import StreamSpec
+from vigil.store.registry import Registry
+from vigil.vision.manifest import Manifest
+
+log = structlog.get_logger()
+
+WATCH_S = 1.0  # how often progress and rates are looked at
+_PLAYING = (StreamState.ONLINE, StreamState.DEGRADED)
+
+
+class LocalFleet:
+    """Serves `vigil.fleet.contract.Fleet`. `start` brings up the engine and the registered streams."""
+
+    def __init__(
+        self,
+        *,
+        settings: FleetSettings,
+        manifest: Manifest,
+        registry: Registry,
+        append: Append,
+        clock: Clock,
+        on_restart: Callable[[str, str], None],
+        on_serving: Callable[[bool], None],
+    ) -> None:
+        self._settings = settings
+        self._manifest = manifest
+        self._registry = registry
+        self._clock = clock
+        self._on_restart = on_restart
+        self._on_serving = on_serving
+        self.hosts = Hosts(
+            settings=settings, manifest=manifest, clock=clock, append=append, listener=self
+        )
+        self.book = StreamBook(clock)
+        self._requests = Requests()
+        self._rates: dict[str, RateWatch] = {}
+        self._lost_connections: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._watch: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Start the engine, one host, and every registered stream that is enabled."""
+        await self.hosts.start()
+        for spec, generation in self._registry.list(limit=max(1, len(self._registry))):
+            self.book.enter(spec, generation)
+            if spec.enabled:
+                await self.hosts.place(spec)
+        self._watch = asyncio.create_task(self._watch_streams(), name="fleet-watch")
+
+    async def stop(self, grace_s: float) -> None:
+        """End the streams, take their last events, end every process."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+        await self.hosts.stop(grace_s)
+
+    # what the contract asks for
+
+    async def add(self, spec: StreamSpec) -> Stream:
+        """Register and start a stream."""
+        async with self._lock(spec.stream_id):
+            if spec.stream_id not in self._registry:
+                if spec.stream_id in self.book:
+                    raise StreamExists(f"a client pushes frames as {spec.stream_id!r} at present")
+                self._check_room(spec)
+            registered = await self._registry.add(spec)
+            if spec.stream_id not in self.book:
+                self.book.enter(*registered)
+                if spec.enabled:
+                    await self.hosts.place(spec)
+            return self.get(spec.stream_id)
+
+    async def update(self, spec: StreamSpec, *, fields: frozenset[str], generation: int) -> Stream:
+        """Change a stream, and restart its capture only if its source is another."""
+        async with self._lock(spec.stream_id):
+            held = self._registry.get(spec.stream_id).spec
+            named = fields or frozenset(StreamSpec.__struct_fields__)
+            wanted = replace(held, **{field: getattr(spec, field) for field in named})
+            if wanted.enabled and not held.enabled:
+                self._check_room(wanted)
+            registered = await self._registry.update(wanted, generation=generation)
+            self.book.define(*registered)
+            await self._apply(held, registered.spec)
+            return self.get(spec.stream_id)
+
+    async def remove(self, stream_id: str) -> None:
+        """Stop and forget a stream."""
+        async with self._lock(stream_id):
+            await self._registry.remove(stream_id)
+            await self._end(stream_id)
+
+    def get(self, stream_id: str) -> Stream:
+        """One stream."""
+        return self.book.get(stream_id)
+
+    def list(self, *, after: str, limit: int) -> list[Stream]:
+        """A page of the registered streams."""
+        page = self._registry.list(after=after, limit=limit)
+        return [self.book.get(registered.spec.stream_id) for registered in page]
+
+    def watch(self) -> AsyncIterator[Stream]:
+        """Every stream, then changes."""
+        return self.book.watch()
+
+    async def detect_image(
+        self, encoded: bytes, *, min_score: float, classes: tuple[str, ...]
+    ) -> PictureResult:
+        """Find the objects in one encoded picture."""
+        if self.hosts.engine.ready is None:
+            raise Unavailable(
+                self.hosts.engine.failure or "the model is being loaded; try again in some seconds"
+            )
+        host = self.hosts.least_loaded()
+        number, future = self._requests.ask_picture(host.host_id)
+        request = AnalysePicture(request_id=number, min_score=min_score, classes=classes)
+        host.send(request, payload=encoded)
+        answer = await self._requests.answer(number, future)
+        raise_refusal(answer)
+        return self._result(answer)
+
+    async def snapshot(self, stream_id: str, *, annotated: bool, max_width_px: int) -> Snapshot:
+        """The next analysed picture of a stream."""
+        state = self.get(stream_id).status.state
+        host = self.hosts.host_of(stream_id)
+        if host is None or state not in _PLAYING:
+            raise NoFrame(
+                f"stream {stream_id!r} is {state.value} and has no picture; "
+                "WatchStreams tells when it is online"
+            )
+        number, future = self._requests.ask_snapshot(host.host_id)
+        host.send(
+            TakeSnapshot(
+                request_id=number,
+                stream_id=stream_id,
+                annotated=annotated,
+                max_width_px=max_width_px,
+            )
+        )
+        answer, jpeg = await self._requests.answer(number, future)
+        raise_no_snapshot(answer)
+        return Snapshot(
+            jpeg=jpeg,
+            width_px=answer.width_px,
+            height_px=answer.height_px,
+            captured_at_s=answer.captured_at_s,
+            run=answer.run,
+            seq=answer.seq,
+            found=found_of(answer.found, self._manifest.classes),
+        )
+
+    async def open_push(self, spec: StreamSpec) -> PushSession:
+        """Frames of a client, into a registered stream or one that lives as long as the session."""
+        async with self._lock(spec.stream_id):
+            registered = spec.stream_id in self._registry
+            if registered:
+                held = self._registry.get(spec.stream_id).spec
+                if not held.source.uri.startswith("push:"):
+                    raise StreamExists(
+                        f"stream {spec.stream_id!r} has a source of its own; push under another id"
+                    )
+            elif spec.stream_id in self.book:
+                raise StreamExists(f"a client pushes frames as {spec.stream_id!r} already")
+            else:
+                self._check_room(spec)
+                self.book.enter(spec, 1)
+                await self.hosts.place(spec)
+            host = self.hosts.host_of(spec.stream_id)
+        if host is None:
+            raise Unavailable(f"stream {spec.stream_id!r} is disabled; enable it first")
+        return LocalPushSession(
+            spec.stream_id,
+            host=host,
+            requests=self._requests,
+            result=self._result,
+            close=None if registered else self._end_push,
+        )
+
+    def readings(self) -> Sequence[StreamReading]:
+        """Every stream's state and account, for a scrape."""
+        return [
+            StreamReading(
+                stream_id=stream.spec.stream_id,
+                state=stream.status.state,
+                reconnects=dict(self._lost_connections.get(stream.spec.stream_id, ())),
+                account=self.hosts.accounts.account(stream.spec.stream_id),
+            )
+            for stream in self.book.all()
+        ]
+
+    # what the processes say
+
+    def heard(self, host: HostKeeper, parcel: Parcel[FromHost]) -> None:
+        """A message of a host; events have gone to the outbox already."""
+        match parcel.message:
+            case RunWanted(stream_id=stream_id):
+                self._spawn(self._grant_run(host, stream_id))
+            case StreamReport() as report:
+                self.book.note(report)
+                if report.reason is not None and report.retry_in_s is not None:
+                    self._lost_connections[report.stream_id][report.reason.value] += 1
+            case PictureAnalysed() as answer:
+                self._requests.answer_picture(answer)
+            case SnapshotTaken() as answer:
+                self._requests.answer_snapshot(answer, parcel.payload())
+
+    def host_ended(self, host: HostKeeper) -> None:
+        """Its streams connect anew in the next process."""
+        self._requests.host_ended(host.host_id)
+        for stream_id in host.streams:
+            self.book.set(
+                stream_id,
+                state=StreamState.CONNECTING,
+                reason=None,
+                detail="its process is being restarted",
+            )
+
+    def serving(self, serving: bool) -> None:
+        """The engine is ready, or no longer."""
+        self._on_serving(serving)
+
+    def restarted(self, process: str, reason: str) -> None:
+        """A child died and is started again."""
+        self._on_restart(process, reason)
+
+    async def _grant_run(self, host: HostKeeper, stream_id: str) -> None:
+        run = await self._registry.next_run(stream_id)
+        host.send(RunGranted(stream_id=stream_id, run=run))
+        self.book.set(stream_id, run=run)
+
+    async def _apply(self, held: StreamSpec, wanted: StreamSpec) -> None:
+        """Make what runs agree with a changed definition."""
+        stream_id = wanted.stream_id
+        running = self.hosts.host_of(stream_id)
+        if running is not None and wanted.enabled and wanted.source == held.source:
+            running.change(wanted)
+            return
+        if running is not None:
+            await self.hosts.take_away(stream_id)
+        if wanted.enabled:
+            if running is not None or not held.enabled:
+                self.book.set(stream_id, state=StreamState.PENDING, reason=None, detail="")
+            await self.hosts.place(wanted)
+        else:
+            self.book.set(
+                stream_id,
+                state=StreamState.DISABLED,
+                reason=None,
+                detail="",
+                next_retry_s=None,
+                analysed_fps=0.0,
+            )
+
+    async def _end(self, stream_id: str) -> None:
+        await self.hosts.take_away(stream_id)
+        self.hosts.accounts.forget(stream_id)
+        self._rates.pop(stream_id, None)
+        self._lost_connections.pop(stream_id, None)
+        self.book.remove(stream_id)
+
+    async def _end_push(self, stream_id: str) -> None:
+        async with self._lock(stream_id):
+            await self._end(stream_id)
+
+    async def _watch_streams(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_S)
+            self.hosts.check()
+            for stream_id in self.hosts.placed():
+                self._judge_rate(stream_id)
+
+    def _judge_rate(self, stream_id: str) -> None:
+        """Note how often a stream is analysed; below what was asked for, it is DEGRADED."""
+        analysed = self.hosts.accounts.account(stream_id).outcomes["analysed"]
+        watch = self._rates.setdefault(stream_id, RateWatch())
+        rate_hz = watch.read(self._clock.monotonic_s(), analysed)
+        stream = self.book.get(stream_id)
+        if rate_hz is None or stream.status.state not in _PLAYING:
+            if stream.status.state not in _PLAYING:
+                self._rates.pop(stream_id, None)
+            return
+        pushed = stream.spec.source.uri.startswith("push:")
+        detail = (
+            ""
+            if pushed
+            else shortfall(
+                analysed_fps=rate_hz,
+                detect_fps=stream.spec.detect_fps,
+                source_fps=stream.status.source_fps,
+            )
+        )
+        self.book.set(
+            stream_id,
+            analysed_fps=round(rate_hz, 2),
+            state=StreamState.DEGRADED if detail else StreamState.ONLINE,
+            detail=detail,
+        )
+
+    def _check_room(self, spec: StreamSpec) -> None:
+        running = len(self.hosts.placed())
+        if spec.enabled and running >= self._settings.max_streams:
+            raise Busy(
+                f"{running} streams run, hosts.max_streams allows no more: remove or disable one"
+            )
+
+    def _result(self, answer: PictureAnalysed) -> PictureResult:
+        return picture_result(answer, classes=self._manifest.classes, model=self._manifest.name)
+
+    def _lock(self, stream_id: str) -> asyncio.Lock:
+        """Changes to one stream happen one after the other; to different streams beside each other."""
+        lock = self._changing.get(stream_id)
+        if lock is None:
+            lock = self._changing[stream_id] = asyncio.Lock()
+        return lock
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

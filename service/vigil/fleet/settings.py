@@ -1,0 +1,27 @@
+"""What a fleet on one machine needs to know."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSettings:
+    """Frozen values, read from the configuration once."""
+
+    models_dir: Path
+    model: str
+    device: str
+    max_batch: int
+    linger_s: float
+    max_staleness_s: float
+    engine_threads: int
+    streams_per_host: int
+    max_streams: int
+    open_timeout_s: float
+    read_timeout_s: float
+    host_memory_limit_bytes: int = 0
+    engine_load_timeout_s: float = 120.0
+    hang_timeout_s: float = 10.0  # without progress for so long, a child is killed
+    restart_first_s: float = 0.1
+    restart_longest_s: float = 10.0
+    calm_s: float = 60.0  # a child that lived so long begins again at the shortest wait

@@ -1,0 +1,275 @@
+"""The service's metrics: its own counters, and at each scrape the sums over its children."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from vigil.data import StreamState
+from vigil.metrics.page import BATCH_BUCKETS, BUCKETS_S, OUTCOMES, Account, Distribution
+
+SERVICE_STAGES = ("outbox", "publish")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReading:
+    """One stream at the moment of a scrape."""
+
+    stream_id: str
+    state: StreamState
+    reconnects: dict[str, int]  # by reason
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything that is read at the moment of a scrape."""
+
+    streams: Sequence[StreamReading]
+    stages: dict[str, Distribution]
+    batches: Distribution | None
+    queue_frames: int
+    oldest_frame_s: float  # UTC; 0: none waits
+    outbox_events: int
+    outbox_oldest_s: float | None  # UTC
+    device: dict[str, str]  # of the engine; empty while there is none
+    classes: tuple[str, ...]
+
+
+class Source(Protocol):
+    """Who is asked at a scrape."""
+
+    def read(self) -> Reading:
+        """The counters at this moment."""
+
+
+class ServiceMetrics:
+    """The one metrics object. Observers of events and calls write to it; `registry` is exposed."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._latency = Histogram(
+            "vigil_latency_seconds",
+            "From capture of a frame to Redis's acknowledgement of its event.",
+            buckets=BUCKETS_S,
+            registry=self.registry,
+        )
+        self._own_stages = {stage: _OwnHistogram(len(BUCKETS_S)) for stage in SERVICE_STAGES}
+        self._events = Counter(
+            "vigil_events",
+            "Events that Redis acknowledged.",
+            ("type", "phase"),
+            registry=self.registry,
+        )
+        self._dropped = Counter(
+            "vigil_events_dropped",
+            "Events that were lost, and why.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self._restarts = Counter(
+            "vigil_process_restarts",
+            "Children of the service that died and were started again.",
+            ("process", "reason"),
+            registry=self.registry,
+        )
+        self._handled = Counter(
+            "grpc_server_handled",
+            "RPCs completed, by code.",
+            ("grpc_service", "grpc_method", "grpc_code"),
+            registry=self.registry,
+        )
+        self._handling = Histogram(
+            "grpc_server_handling_seconds",
+            "How long RPCs took.",
+            ("grpc_service", "grpc_method"),
+            registry=self.registry,
+        )
+        for reason in ("died", "hung"):
+            for process in ("engine", "host"):
+                self._restarts.labels(process, reason)
+
+    def expose(self, source: Source) -> None:
+        """Show a fleet's counters from now on."""
+        self.registry.register(_FleetCollector(source, self._own_stages))
+
+    # what the event pipeline tells (`vigil.events.settings.EventHooks`)
+
+    def on_committed(self, *, events: int, wait_s: float) -> None:
+        """Events are on disk."""
+        self._own_stages["outbox"].observe(wait_s, times=events)
+
+    def on_published(self, event_type: str, phase: str, latency_s: float | None) -> None:
+        """Redis has an event."""
+        self._events.labels(event_type, phase).inc()
+        if latency_s is not None:
+            self._latency.observe(latency_s)
+
+    def on_batch(self, *, events: int, duration_s: float) -> None:
+        """Redis has a batch."""
+        self._own_stages["publish"].observe(duration_s, times=events)
+
+    def on_dropped(self, reason: str, events: int) -> None:
+        """Events are lost."""
+        self._dropped.labels(reason).inc(events)
+
+    # what the fleet and the API tell
+
+    def on_restart(self, process: str, reason: str) -> None:
+        """A child was started again."""
+        self._restarts.labels(process, reason).inc()
+
+    def call_handled(self, *, service: str, method: str, code: str, duration_s: float) -> None:
+        """An RPC ended."""
+        self._handled.labels(service, method, code).inc()
+        self._handling.labels(service, method).observe(duration_s)
+
+
+class _OwnHistogram:
+    """A histogram of the service's own that can count one duration for many events at once."""
+
+    def __init__(self, bounds: int) -> None:
+        self.counts = [0] * (bounds + 1)
+        self.total = 0.0
+
+    def observe(self, seconds: float, *, times: int) -> None:
+        bucket = next((i for i, bound in enumerate(BUCKETS_S) if seconds <= bound), len(BUCKETS_S))
+        self.counts[bucket] += times
+        self.total += seconds * times
+
+
+class _FleetCollector(Collector):
+    """Reads the children's pages when Prometheus asks."""
+
+    def __init__(self, source: Source, own_stages: dict[str, _OwnHistogram]) -> None:
+        self._source = source
+        self._own_stages = own_stages
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing to check before there are children."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family, read at one go."""
+        reading = self._source.read()
+        yield from _frames(reading)
+        yield from _streams(reading)
+        yield _stages(reading, self._own_stages)
+        yield _batches(reading)
+        yield from _queues(reading)
+
+
+def _frames(reading: Reading) -> Iterator[Metric]:
+    read = CounterMetricFamily(
+        "vigil_frames_read", "Frames grabbed or pushed.", labels=["stream_id"]
+    )
+    frames = CounterMetricFamily(
+        "vigil_frames", "What became of frames.", labels=["stream_id", "outcome"]
+    )
+    in_flight = GaugeMetricFamily(
+        "vigil_frames_in_flight",
+        "Frames read that have no outcome yet.",
+        labels=["stream_id"],
+    )
+    found = CounterMetricFamily(
+        "vigil_detections", "Objects found in analysed frames.", labels=["stream_id", "class"]
+    )
+    for stream in reading.streams:
+        account = stream.account
+        read.add_metric([stream.stream_id], account.read)
+        in_flight.add_metric([stream.stream_id], account.in_flight)
+        for outcome in OUTCOMES:
+            frames.add_metric([stream.stream_id, outcome], account.outcomes[outcome])
+        for name, count in zip(reading.classes, account.detections, strict=False):
+            found.add_metric([stream.stream_id, name], float(count))
+    yield from (read, frames, in_flight, found)
+
+
+def _streams(reading: Reading) -> Iterator[Metric]:
+    states = GaugeMetricFamily(
+        "vigil_stream_state", "1 for the state a stream is in.", labels=["stream_id", "state"]
+    )
+    last = GaugeMetricFamily(
+        "vigil_stream_last_frame_timestamp_seconds",
+        "When the newest frame was captured.",
+        labels=["stream_id"],
+    )
+    reconnects = CounterMetricFamily(
+        "vigil_stream_reconnects",
+        "Connections that ended or failed, and why.",
+        labels=["stream_id", "reason"],
+    )
+    for stream in reading.streams:
+        for state in StreamState:
+            states.add_metric([stream.stream_id, state.value], float(state is stream.state))
+        if stream.account.last_frame_s:
+            last.add_metric([stream.stream_id], stream.account.last_frame_s)
+        for reason, count in stream.reconnects.items():
+            reconnects.add_metric([stream.stream_id, reason], count)
+    yield from (states, last, reconnects)
+
+
+def _stages(reading: Reading, own: dict[str, _OwnHistogram]) -> Metric:
+    family = HistogramMetricFamily(
+        "vigil_stage_seconds",
+        "Time that a frame (outbox and publish: an event) spends in a stage.",
+        labels=["stage"],
+    )
+    for stage, distribution in reading.stages.items():
+        counts = [int(count) for count in distribution.counts]
+        family.add_metric([stage], _buckets(BUCKETS_S, counts), distribution.total)
+    for stage, histogram in own.items():
+        family.add_metric([stage], _buckets(BUCKETS_S, histogram.counts), histogram.total)
+    return family
+
+
+def _batches(reading: Reading) -> Metric:
+    family = HistogramMetricFamily("vigil_batch_size", "Frames in a batch.")
+    if reading.batches is not None:
+        counts = [int(count) for count in reading.batches.counts]
+        family.add_metric([], _buckets(BATCH_BUCKETS, counts), reading.batches.total)
+    return family
+
+
+def _queues(reading: Reading) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "vigil_queue_frames", "Frames that wait for a batch.", value=reading.queue_frames
+    )
+    oldest = GaugeMetricFamily(
+        "vigil_oldest_frame_timestamp_seconds",
+        "When the oldest waiting frame was captured; now, where none waits.",
+        value=reading.oldest_frame_s or time.time(),
+    )
+    yield oldest
+    yield GaugeMetricFamily(
+        "vigil_outbox_events", "Events that wait for Redis.", value=reading.outbox_events
+    )
+    yield GaugeMetricFamily(
+        "vigil_outbox_oldest_timestamp_seconds",
+        "When the oldest waiting event was stored; now, where none waits.",
+        value=reading.outbox_oldest_s or time.time(),
+    )
+    if reading.device:
+        yield InfoMetricFamily(
+            "vigil_engine_device", "What the engine runs on.", value=reading.device
+        )
+
+
+def _buckets(bounds: Iterable[float], counts: list[int]) -> list[tuple[str, float]]:
+    """Cumulative counts by upper bound, as Prometheus writes them."""
+    total = 0
+    buckets: list[tuple[str, float]] = []
+    for bound, count in zip((*map(float, bounds), float("inf")), counts, strict=True):
+        total += count
+        buckets.append(("+Inf" if bound == float("inf") else repr(bound), total))
+    return buckets
