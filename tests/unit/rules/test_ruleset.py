@@ -100,7 +100,12 @@ def test_a_rule_that_is_the_same_goes_on_and_one_that_changed_ends_and_begins_an
     assert {event.attributes["reason"] for event in ended} == {"rule_changed"}
     assert {happened_s(event) for event in ended} == {0.8}
     again = [event for n in range(5, 12) for event in rules.advance(moment(0.2 * n), here)]
-    assert told(again) == [("zone.enter", "new"), ("track", "update"), ("zone.dwell", "new")]
+    assert told(again) == [
+        ("zone.enter", "new"),
+        ("track", "update"),
+        ("zone.dwell", "new"),
+        ("track", "update"),
+    ]
     assert happened_s(again[0]) == pytest.approx(1.0)
     assert again[0].labels == {"site": "b"}
     assert not {e.event_id for e in begun} & {e.event_id for e in again}

@@ -6,7 +6,7 @@ from vigil.data import Event, Track, TrackState
 from vigil.rules import Moment, RuleSet
 from vigil.spec import Point, Rule
 
-UTC_S = 1_800_000_000.0
+UTC_S = 1_000_000.0  # small enough for times to be exact to a nanosecond
 CLASSES = ("person", "car")
 CONFIRMED, LOST, TENTATIVE = TrackState.CONFIRMED, TrackState.LOST, TrackState.TENTATIVE
 
@@ -60,4 +60,4 @@ def walk(rules: RuleSet, feet: Iterable[Sequence[float]], *, step_s: float = 0.2
 
 def happened_s(event: Event) -> float:
     """Frame time of what the event tells."""
-    return round(event.occurred_at_s - UTC_S, 6)  # UTC seconds are exact to 0.24 µs
+    return round(event.occurred_at_s - UTC_S, 9)
