@@ -8,6 +8,7 @@ import sqlite3
 from collections import Counter, deque
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,9 @@ from vigil.store.database import Database
 from vigil.store.errors import DamagedState, StorageFailed
 
 COMMIT_EVENTS = 5000  # in one transaction at most: 50 ms here
+TAIL_EVENTS = (
+    2000  # newest events kept in memory until they are sent, so that they are not read back
+)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -79,7 +83,13 @@ class Outbox:
         self._closed = False
         self._degraded: str | None = None
         self._dropped = 0
-        self._pending = Pending(0, None)
+        self._oldest_s: float | None = None  # when the first unsent event was stored
+        self._sent = 0
+        self._holes = 0  # cursors after _sent whose events were swept away
+        self._tail: deque[Unsent] = (
+            deque()
+        )  # all events after _tail_from; emptied when it grows long
+        self._tail_from = 0
         self.newest = 0  # the last cursor given
         self.boot_from = 0  # captured_s of events after this cursor is of this boot's clock
         self.log_id = ""
@@ -89,7 +99,7 @@ class Outbox:
         read = self._database.read_now
         self.log_id = read(table.log_id)
         self.newest = read(table.position).newest
-        self._pending = Pending(*read(table.count_unsent))
+        self._take_stock(read(table.backlog))
 
     async def note_boot(self) -> None:
         """Find out since which event ``captured_s`` can be compared with this machine's clock."""
@@ -130,7 +140,8 @@ class Outbox:
 
     def pending(self) -> Pending:
         """How many events Redis does not have, and since when the oldest waits."""
-        return self._pending
+        events = max(0, self.newest - self._sent - self._holes)
+        return Pending(events, self._oldest_s if events else None)
 
     @property
     def state(self) -> OutboxState:
@@ -144,38 +155,43 @@ class Outbox:
         return self.newest
 
     async def unsent(self, limit: int) -> Batch:
-        """The next events to send, oldest first."""
-        after, events = await self._database.read(partial(table.unsent, limit=limit))
+        """The next events to send, oldest first; from memory where they are the newest ones."""
+        if self._sent < self._tail_from:
+            self._sent, events = await self._database.read(partial(table.unsent, limit=limit))
+            if not events:  # what was counted is no longer there
+                await self.reread()
+        else:
+            while self._tail and self._tail[0].cursor <= self._sent:
+                self._tail.popleft()
+            events = list(islice(self._tail, limit))
         if events:
-            self._pending = Pending(max(self._pending.events, len(events)), events[0].stored_at_s)
-        elif self._pending.events:  # another process dropped or sent what was counted
-            await self.recount()
-        return Batch(after, events)
+            self._oldest_s = events[0].stored_at_s
+        return Batch(self._sent, events)
 
     async def mark_sent(self, batch: Batch, *, published_at_s: float) -> None:
         """Note that Redis has acknowledged a batch of `unsent`. Raises StorageFailed."""
-        moved = await self._database.write(
-            partial(
-                table.mark_sent,
-                after=batch.after,
-                last=batch.events[-1].cursor,
-                published_at_s=published_at_s,
-            )
-        )
-        if moved:
-            left = max(0, self._pending.events - len(batch.events))
-            self._pending = Pending(left, self._pending.oldest_s if left else None)
+        after, last = batch.after, batch.events[-1].cursor
+        job = partial(table.mark_sent, after=after, last=last, published_at_s=published_at_s)
+        if await self._database.write(job):
+            self._sent = last
+            self._holes -= last - after - len(batch.events)
         else:
-            await self.recount()
+            await self.reread()
 
-    async def recount(self) -> Pending:
-        """Count what waits for Redis in the log itself; `vigil outbox` may have changed it."""
-        self._pending = Pending(*await self._database.read(table.count_unsent))
-        return self._pending
+    async def reread(self) -> None:
+        """Take from the log itself what waits for Redis: `vigil outbox` may have changed it."""
+        self._take_stock(await self._database.read(table.backlog))
+
+    def _take_stock(self, backlog: table.Backlog) -> None:
+        """Start from a count of a moment ago; what was appended since is in the tail and in newest."""
+        self._sent, self._oldest_s = backlog.position.sent, backlog.oldest_s
+        self._holes = backlog.position.newest - self._sent - backlog.events
+        self._tail.clear()
+        self._tail_from = self.newest
 
     async def sweep(self) -> int:
         """Hold the log to its age and size; returns how many events it no longer keeps."""
-        deleted = 0
+        deleted = lost = 0
         job = partial(
             retention.sweep,
             older_than_s=self._clock.utc_s() - self._settings.retention_s,
@@ -186,9 +202,11 @@ class Outbox:
             deleted += swept.deleted
             for reason, events in (("age", swept.lost_age), ("max_bytes", swept.lost_bytes)):
                 if events:
+                    lost += events
                     self._dropped += events
                     self._hooks.on_dropped(reason, events)
-        await self.recount()
+        if lost:
+            await self.reread()
         return deleted
 
     async def _admit(self, events: int) -> bool:
@@ -249,13 +267,22 @@ class Outbox:
             return
         self._degraded = None
         # Only where a number was left out: an event that was known already shows no loss.
-        self._lost -= Counter({stream_id: lost[stream_id] for stream_id in appended.fresh})
-        oldest_s = self._pending.oldest_s if self._pending.events else stored_at_s
-        self._pending = Pending(self._pending.events + appended.fresh.total(), oldest_s)
+        numbered = {event.stream_id for event in appended.fresh}
+        self._lost -= Counter({stream_id: lost[stream_id] for stream_id in numbered})
+        if not self.pending().events:
+            self._oldest_s = stored_at_s
         self.newest = appended.newest
+        self._keep_tail(appended.fresh)
         self._changed.set()
         self._changed = asyncio.Event()
         _resolve(group, list(appended.seqs))
+
+    def _keep_tail(self, fresh: list[Unsent]) -> None:
+        if len(self._tail) + len(fresh) <= TAIL_EVENTS:
+            self._tail.extend(fresh)
+        else:
+            self._tail.clear()
+            self._tail_from = self.newest
 
     def _drop(self, reason: str, events: Sequence[Event]) -> None:
         for event in events:

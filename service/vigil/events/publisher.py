@@ -1,11 +1,12 @@
 """From the outbox to Redis: in order, marked sent only after the reply, tried for ever.
 
-`step`s of the loop: connect and look at the server; send batches while there are any; wait for more. Any
-failure ends the connection, is shown in `state`, and after a pause it begins anew.
+Connect and look at the server; send batches while there are any; wait for more. Any failure ends the
+connection, is shown in `state`, and after a pause it begins anew.
 """
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Literal, NamedTuple, NoReturn, TypeAlias
 
 from redis.exceptions import (
@@ -62,7 +63,8 @@ class Publisher:
         self._hooks = hooks or NoHooks()
         self._unmarked: tuple[Batch, float] | None = None
         self._retry = asyncio.Event()
-        self._idle = asyncio.Event()
+        self._turn = asyncio.Event()  # nothing is left to send, or nothing can be sent
+        self._changed = asyncio.Event()
         self._next_trim_s = 0.0
         self.state = PublisherState(False, self._clock.utc_s(), "starting", "", 0, None)
 
@@ -74,12 +76,19 @@ class Publisher:
                     self._url, settings=self._settings, producer=self._outbox.log_id
                 ) as link:
                     await link.ping()
+                    await self._outbox.reread()
                     self._set_connected(link.server)
                     while True:
                         await self._step(link)
             except (RedisError, OSError, StorageFailed, DamagedState) as error:
                 self._set_failed(error)
             await self._pause()
+
+    async def wait_until(self, holds: Callable[[PublisherState], bool]) -> PublisherState:
+        """Wait until something holds of `state`; returns that state."""
+        while not holds(self.state):
+            await self._changed.wait()
+        return self.state
 
     def retry_now(self) -> None:
         """Cut a pause after a failure short."""
@@ -90,8 +99,8 @@ class Publisher:
         try:
             async with asyncio.timeout(timeout_s):
                 while self._outbox.pending().events and self.state.reason in (None, "starting"):
-                    self._idle.clear()
-                    await self._idle.wait()
+                    self._turn.clear()
+                    await self._turn.wait()
         except TimeoutError:
             pass
         return not self._outbox.pending().events
@@ -103,7 +112,7 @@ class Publisher:
         if batch.events:
             await self._send(link, batch)
         else:
-            self._idle.set()
+            self._turn.set()
             await self._wait_for_events(link)
         if self._clock.monotonic_s() >= self._next_trim_s:
             await self._trim(link)
@@ -145,6 +154,7 @@ class Publisher:
                 await self._outbox.wait_newer(self._outbox.newest)
         except TimeoutError:
             await link.ping()
+            await self._outbox.reread()
 
     async def _trim(self, link: RedisLink) -> None:
         self._next_trim_s = self._clock.monotonic_s() + self._settings.trim_s
@@ -169,15 +179,20 @@ class Publisher:
 
     def _set_connected(self, server: Server) -> None:
         since_s = self.state.since_s if self.state.connected else self._clock.utc_s()
-        self.state = PublisherState(True, since_s, None, self.state.last_error, 0, server)
+        self._set(PublisherState(True, since_s, None, self.state.last_error, 0, server))
 
     def _set_failed(self, error: Exception) -> None:
         since_s = self._clock.utc_s() if self.state.connected else self.state.since_s
         text = redacted(f"{type(error).__name__}: {error}", self._url)
-        self.state = PublisherState(
-            False, since_s, reason_of(error), text, self.state.attempts + 1, self.state.server
-        )
-        self._idle.set()
+        attempts, server = self.state.attempts + 1, self.state.server
+        self._set(PublisherState(False, since_s, reason_of(error), text, attempts, server))
+        self._turn.set()
+
+    def _set(self, state: PublisherState) -> None:
+        if state != self.state:
+            self.state = state
+            self._changed.set()
+            self._changed = asyncio.Event()
 
 
 def reason_of(error: Exception) -> Reason:

@@ -23,15 +23,18 @@ IDMP_EVENTS = 10_000  # ids that the server remembers a producer: the most that 
 IDMP_S = 86_400  # and for how long: the most that it takes
 
 # KEYS: the stream. ARGV: the producer or "", then id, type, stream, data of each event.
+# pcall gives the server's own error back (OOM …, READONLY …); call would wrap it in a script error.
 _ADD = """
 for i = 2, #ARGV, 4 do
+    local reply
     if ARGV[1] == '' then
-        redis.call('XADD', KEYS[1], '*',
+        reply = redis.pcall('XADD', KEYS[1], '*',
             'id', ARGV[i], 'type', ARGV[i+1], 'stream', ARGV[i+2], 'data', ARGV[i+3])
     else
-        redis.call('XADD', KEYS[1], 'IDMP', ARGV[1], ARGV[i], '*',
+        reply = redis.pcall('XADD', KEYS[1], 'IDMP', ARGV[1], ARGV[i], '*',
             'id', ARGV[i], 'type', ARGV[i+1], 'stream', ARGV[i+2], 'data', ARGV[i+3])
     end
+    if type(reply) == 'table' and reply.err then return reply end
 end
 return (#ARGV - 1) / 4
 """

@@ -5,8 +5,8 @@ cursor that Redis has acknowledged, parts what is sent from what is not.
 """
 
 import sqlite3
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from vigil.data import Event
@@ -14,8 +14,12 @@ from vigil.events.schema import encode
 
 _INSERT = (
     "INSERT INTO event (cursor, event_key, stream_id, event_seq, type, phase, rule_id, stored_at_s,"
-    " captured_s, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " captured_s, body) VALUES "
 )
+_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# Rows in one statement. sqlite3 gives the GIL away at each step: with a row a step, an event loop that
+# is busy held a writer up for 5 ms (the switch interval) again and again.
+_ROWS = (256, 32, 4, 1)
 _COUNT_ON = (
     "INSERT INTO counter (stream_id, event_seq) VALUES (?, ?)"
     " ON CONFLICT (stream_id) DO UPDATE SET event_seq = excluded.event_seq"
@@ -24,10 +28,10 @@ _LOOKUP_CHUNK = 500  # keys in one SELECT; SQLite's limit on parameters is highe
 
 
 class Appended(NamedTuple):
-    """What an append did: each event's number, how many are new of each stream, the newest cursor."""
+    """What an append did: each event's number, those that are new, and the newest cursor."""
 
     seqs: list[int]
-    fresh: Counter[str]
+    fresh: "list[Unsent]"
     newest: int
 
 
@@ -99,19 +103,31 @@ def _insert(
     last: dict[str, int] = {}
     seqs: list[int] = []
     rows: list[tuple[object, ...]] = []
+    fresh: list[Unsent] = []
     for cursor, event in enumerate(events, start=newest + 1):
-        stream_id = event.stream_id
+        stream_id, event_id, kind, phase = event.stream_id, event.event_id, event.type, event.phase
         if stream_id not in last:
             last[stream_id] = _last_seq(connection, stream_id) + lost.get(stream_id, 0)
         seq = last[stream_id] = last[stream_id] + 1
         seqs.append(seq)
-        key, body = event_key(event.event_id), encode(event, seq)
-        head = (cursor, key, stream_id, seq, event.type, event.phase.value, event.rule_id)
-        rows.append((*head, stored_at_s, event.captured_s, body))
-    connection.executemany(_INSERT, rows)
+        body = encode(event, seq)
+        times = (stored_at_s, event.captured_s)
+        key = event_key(event_id)
+        rows.append((cursor, key, stream_id, seq, kind, str(phase), event.rule_id, *times, body))
+        fresh.append(Unsent(cursor, event_id, stream_id, kind, str(phase), *times, body))
+    _insert_rows(connection, rows)
     connection.executemany(_COUNT_ON, last.items())
     connection.execute("UPDATE log SET newest = ?", (newest + len(rows),))
-    return Appended(seqs, Counter(event.stream_id for event in events), newest + len(rows))
+    return Appended(seqs, fresh, newest + len(rows))
+
+
+def _insert_rows(connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    start = 0
+    for size in _ROWS:
+        statement = _INSERT + ", ".join([_ROW] * size)
+        while len(rows) - start >= size:
+            connection.execute(statement, list(chain.from_iterable(rows[start : start + size])))
+            start += size
 
 
 def _insert_unknown(
@@ -188,14 +204,29 @@ def _event_id(key: bytes | str) -> str:
     return key if isinstance(key, str) else key.hex()
 
 
-def count_unsent(connection: sqlite3.Connection) -> tuple[int, float | None]:
-    """How many events wait for Redis, and since when (UTC seconds) the first does."""
-    sent = position(connection).sent
-    (count,) = connection.execute("SELECT count(*) FROM event WHERE cursor > ?", (sent,)).fetchone()
-    first = connection.execute(
-        "SELECT stored_at_s FROM event WHERE cursor > ? ORDER BY cursor LIMIT 1", (sent,)
-    ).fetchone()
-    return int(count), None if first is None else float(first[0])
+class Backlog(NamedTuple):
+    """What waits for Redis: how many events, since when (UTC seconds), and where the log stands."""
+
+    events: int
+    oldest_s: float | None
+    position: Position
+
+
+def backlog(connection: sqlite3.Connection) -> Backlog:
+    """Count what waits for Redis: half a microsecond an event."""
+    connection.execute("BEGIN")  # one moment of the log for all three
+    try:
+        now = position(connection)
+        after = (now.sent,)
+        (count,) = connection.execute(
+            "SELECT count(*) FROM event WHERE cursor > ?", after
+        ).fetchone()
+        first = connection.execute(
+            "SELECT stored_at_s FROM event WHERE cursor > ? ORDER BY cursor LIMIT 1", after
+        ).fetchone()
+    finally:
+        connection.execute("ROLLBACK")
+    return Backlog(int(count), None if first is None else float(first[0]), now)
 
 
 def mark_sent(
@@ -214,8 +245,8 @@ def mark_sent(
     return bool(moved)
 
 
-def send_again(connection: sqlite3.Connection, *, after: int) -> int:
-    """Have all kept events after a cursor published once more; how many that makes unsent in all."""
+def send_again(connection: sqlite3.Connection, *, after: int) -> None:
+    """Have all kept events after a cursor published once more."""
     connection.execute(
         "INSERT OR IGNORE INTO batch SELECT ?, published_at_s FROM batch"
         " WHERE last >= ? ORDER BY last LIMIT 1",
@@ -223,12 +254,8 @@ def send_again(connection: sqlite3.Connection, *, after: int) -> int:
     )
     connection.execute("DELETE FROM batch WHERE last > ?", (after,))
     connection.execute("UPDATE log SET sent = max(floor, min(sent, ?))", (after,))
-    return count_unsent(connection)[0]
 
 
-def drop_unsent(connection: sqlite3.Connection, *, through: int) -> int:
-    """Delete the events that wait for Redis, up to and with a cursor; how many those were."""
-    sent = position(connection).sent
-    return connection.execute(
-        "DELETE FROM event WHERE cursor > ? AND cursor <= ?", (sent, through)
-    ).rowcount
+def give_up(connection: sqlite3.Connection, *, through: int) -> None:
+    """Have the events that wait for Redis, up to and with a cursor, never published; they stay kept."""
+    connection.execute("UPDATE log SET sent = max(sent, min(newest, ?))", (through,))
