@@ -56,6 +56,41 @@ def best_pairs(gain: F64) -> Pairs:
     return able[row_at[paired]], usable[column_at[paired]]
 
 
+class Pairing:
+    """Stages of matching over one table of gains: what one stage paired is gone for the next."""
+
+    def __init__(self, gain: F64) -> None:
+        self._gain = gain  # (T, N)
+        self._row_free = np.ones(gain.shape[0], np.bool_)
+        self._column_free = np.ones(gain.shape[1], np.bool_)
+        self._pairs: list[Pairs] = []
+
+    def match_all(self) -> None:
+        """Pair everything as well as can be; the one stage where there is one."""
+        self._pairs.append(best_pairs(self._gain))
+
+    def match(self, rows: Bool, columns: Bool) -> None:
+        """Pair the rows and columns of these masks as well as can be, as far as they are free."""
+        row_at = np.flatnonzero(rows & self._row_free)
+        column_at = np.flatnonzero(columns & self._column_free)
+        if not len(row_at) or not len(column_at):
+            return
+        paired_rows, paired_columns = best_pairs(self._gain[row_at[:, None], column_at])
+        new_rows, new_columns = row_at[paired_rows], column_at[paired_columns]
+        self._row_free[new_rows] = False
+        self._column_free[new_columns] = False
+        self._pairs.append((new_rows, new_columns))
+
+    def pairs(self) -> Pairs:
+        """All pairs so far: their rows and their columns."""
+        if len(self._pairs) == 1:
+            return self._pairs[0]
+        return (
+            np.concatenate([NOTHING, *(rows for rows, _ in self._pairs)]),
+            np.concatenate([NOTHING, *(columns for _, columns in self._pairs)]),
+        )
+
+
 def _assign(gain: F64) -> I64:
     """The column of each row, (R,), all different, for (R, C) gains of at least 0, R ≤ C."""
     rows, columns = gain.shape

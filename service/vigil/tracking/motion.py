@@ -43,27 +43,29 @@ class Motion:
         state[VAR_SPEED] = area * self._start_variance
         return state
 
-    def predict(self, state: F64, *, step_s: float) -> None:
-        """Carry every state on by ``step_s`` seconds, in place.
+    def predict(self, state: F64, *, step_s: float) -> F64:
+        """Carry every state on by ``step_s`` seconds, in place; returns the areas for the rest.
 
         The place moves by at most `MOST_STEP_S` of it: after a longer gap nobody knows where an
         object went, and a standing one is still where it was.
         """
         place, speed, var_place, covariance, var_speed = state
         place += speed * min(step_s, MOST_STEP_S)
-        density = _area(place) * self._acceleration
-        var_place += (2.0 * step_s) * covariance + step_s**2 * var_speed
-        var_place += (step_s**3 / 3.0) * density
-        covariance += step_s * var_speed + (step_s**2 / 2.0) * density
-        var_speed += step_s * density
+        area = _area(place)
+        gained = (step_s * area) * self._acceleration  # variance of speed
+        var_place += step_s * (2.0 * covariance + step_s * (var_speed + gained / 3.0))
+        covariance += step_s * (var_speed + 0.5 * gained)
+        var_speed += gained
+        return area
 
-    def update(self, state: F64, cxcywh: F64, seen: NDArray[np.bool_]) -> None:
+    def update(self, state: F64, area: F64, cxcywh: F64, *, seen: NDArray[np.bool_]) -> None:
         """Correct, in place, the states where ``seen`` (T,) by measured boxes (T, 4).
 
-        Rows that were not seen stay as they are, whatever their box says.
+        ``area`` (T, 1) is what `predict` returned. Rows that were not seen stay as they are,
+        whatever their box says.
         """
         place, speed, var_place, covariance, var_speed = state
-        gain = seen[:, None] / (var_place + _area(place) * self._measured_variance)
+        gain = seen[:, None] / (var_place + area * self._measured_variance)
         surprise = cxcywh - place
         speed_gain = covariance * gain
         gain *= var_place
@@ -74,9 +76,8 @@ class Motion:
         covariance *= left
         var_place *= left
 
-    def spread(self, state: F64) -> F64:
+    def spread(self, state: F64, area: F64) -> F64:
         """Standard deviation of where a detection is expected, (T,), in sizes of its box."""
-        area = _area(state[PLACE])
         variance = state[VAR_PLACE, :, :2].max(axis=1) / area[:, 0]
         return np.asarray(np.sqrt(variance + self._measured_variance))
 

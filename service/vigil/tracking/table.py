@@ -52,6 +52,8 @@ class TrackTable:
 
     def keep(self, alive: Bool) -> None:
         """Forget every track where ``alive`` (T,) is false."""
+        if alive.all():
+            return
         self.state = self.state[:, alive]
         for name in _ONE_A_TRACK:
             setattr(self, name, getattr(self, name)[alive])
