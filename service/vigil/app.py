@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from vigil.api.server import Server
@@ -29,8 +30,16 @@ from vigil.vision.manifest import Manifest, default_models_dir, load_manifest
 
 log = structlog.get_logger()
 
+ADDRESSES_FILE = "addresses.json"  # in the state folder, while the service listens
 DEFAULT_MODELS = {"cpu": "vigil-det-n", "cuda": "vigil-det-s"}
 _NVIDIA_DEVICE = Path("/dev/nvidiactl")  # torch would tell better, and is not loaded here
+
+
+class Addresses(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a running service listens: for tools on this machine that started it on any free port."""
+
+    grpc: str
+    http: str
 
 
 def serve(config: Config) -> int:
@@ -116,6 +125,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack) -> None:
         WebServer(config.http, registry=metrics.registry, ready=lambda: health.is_serving)
     )
     await fleet.start()
+    _announce(state, Addresses(grpc=server.address, http=web.address), stack)
     log.info("listening", grpc=server.address, http=web.address, model=manifest.name)
 
 
@@ -160,6 +170,14 @@ class _Scrape:
             device=device,
             classes=self.manifest.classes,
         )
+
+
+def _announce(state: Path, addresses: Addresses, stack: contextlib.AsyncExitStack) -> None:
+    path = state / ADDRESSES_FILE
+    scratch = path.with_suffix(".tmp")
+    scratch.write_bytes(msgspec.json.encode(addresses))
+    scratch.replace(path)  # whoever waits for the file sees it whole
+    stack.callback(path.unlink, missing_ok=True)
 
 
 def model_name(config: Config) -> str:

@@ -4,6 +4,7 @@ SOCK_SEQPACKET keeps message borders, so a reader that dies in the middle of one
 to the next. What does not fit in a packet (a picture) travels as a memfd beside the message.
 """
 
+import array
 import mmap
 import os
 import socket
@@ -85,9 +86,7 @@ class Channel(Generic[Sent, Received]):
         Raises ChannelClosed at the end, BlockingIOError or TimeoutError if nothing is there.
         """
         try:
-            packet, descriptors, _flags, _ = socket.recv_fds(
-                self.sock, MAX_PACKET_BYTES, MAX_DESCRIPTORS, flags
-            )
+            packet, descriptors = _receive(self.sock, flags | socket.MSG_CMSG_CLOEXEC)
         except (BlockingIOError, TimeoutError):
             raise
         except OSError as error:
@@ -134,6 +133,19 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
     for end in ends:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
     return ends
+
+
+def _receive(sock: socket.socket, flags: int) -> tuple[bytes, list[int]]:
+    """One packet and its descriptors. socket.recv_fds of Python 3.11 ignores the flags it is given."""
+    item_bytes = array.array("i").itemsize
+    packet, ancillary, _, _ = sock.recvmsg(
+        MAX_PACKET_BYTES, socket.CMSG_LEN(MAX_DESCRIPTORS * item_bytes), flags
+    )
+    descriptors = array.array("i")
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(data[: len(data) - len(data) % item_bytes])
+    return packet, descriptors.tolist()
 
 
 def _memfd_of(payload: bytes) -> int:

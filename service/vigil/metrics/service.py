@@ -5,7 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    disable_created_metrics,
+)
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -57,6 +62,7 @@ class ServiceMetrics:
     """The one metrics object. Observers of events and calls write to it; `registry` is exposed."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a series more for each counter, which nobody reads
         self.registry = CollectorRegistry()
         self._latency = Histogram(
             "vigil_latency_seconds",
