@@ -53,6 +53,7 @@ class MemoryFleet(Fleet):
     def __init__(self) -> None:
         self.streams: dict[str, Stream] = {}
         self.sessions: list[MemoryPush] = []
+        self.seen = asyncio.Semaphore(0)  # released for each change that a watcher has taken
         self._changed = asyncio.Condition()
         self._changes: list[Stream] = []
 
@@ -97,6 +98,7 @@ class MemoryFleet(Fleet):
         seen = len(self._changes)
         for stream in list(self.streams.values()):
             yield stream
+            self.seen.release()
         while True:
             async with self._changed:
                 while len(self._changes) == seen:
@@ -104,6 +106,7 @@ class MemoryFleet(Fleet):
             while seen < len(self._changes):
                 seen += 1
                 yield self._changes[seen - 1]
+                self.seen.release()
 
     async def go_offline(self, stream_id: str, reason: OfflineReason) -> None:
         status = StreamStatus(
