@@ -15,7 +15,7 @@ class ConvNorm(nn.Module):
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
-            channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False
+            channels_in, channels_out, kernel, stride, padding=(kernel - 1) // 2, bias=False
         )
         self.norm: nn.Module = nn.BatchNorm2d(channels_out, eps=1e-3, momentum=0.03)
         self.act: nn.Module = nn.ReLU(inplace=True) if act else nn.Identity()

@@ -1,0 +1,1 @@
+"""How vigil's nets are trained: labels, pictures, augmentation, assignment, losses, the loop."""

@@ -1,0 +1,87 @@
+"""What a training run does: data, net, stages. Read from a TOML file; kept beside the checkpoint."""
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from vigil.training.augment import AugmentPolicy
+from vigil.training.labels import UnusableDataSet
+
+
+class DataSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One folder of training pictures and the share of canvases that it fills."""
+
+    path: str
+    share: float = 1.0
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Some steps on canvases of some shapes. The learning rate goes by a cosine between its ends."""
+
+    name: str
+    steps: int
+    shapes_hw: tuple[tuple[int, int], ...]
+    pixels_per_batch: int
+    learning_rate: float
+    final_learning_rate: float
+    warmup_steps: int = 0
+    mosaic_chance: float = 0.4
+    fit_chance: float = 0.3
+    scale_low: float = 0.4
+    scale_high: float = 1.4
+    degrade: float = 1.0  # factor on the chances of colour, grey, blur, noise and compression
+
+    def policy(self, test_hw: tuple[int, int]) -> AugmentPolicy:
+        """The stage's augmentation."""
+        plain = AugmentPolicy()
+        return AugmentPolicy(
+            test_hw=test_hw,
+            scale_low=self.scale_low,
+            scale_high=self.scale_high,
+            fit_chance=self.fit_chance,
+            mosaic_chance=self.mosaic_chance,
+            colour_chance=plain.colour_chance * self.degrade,
+            grey_chance=plain.grey_chance * self.degrade,
+            blur_chance=plain.blur_chance * self.degrade,
+            noise_chance=plain.noise_chance * self.degrade,
+            jpeg_chance=plain.jpeg_chance * self.degrade,
+        )
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole run. Stages that are done may not be changed; later ones may, before a resume."""
+
+    architecture: str
+    data: tuple[DataSet, ...]
+    stages: tuple[Stage, ...]
+    seed: int = 1
+    test_hw: tuple[int, int] = (384, 640)
+    weight_decay: float = 0.05
+    ema_decay: float = 0.9995
+    clip_norm: float = 10.0
+    source_weights: dict[str, float] = {}
+    rights: tuple[str, ...] = ()
+    positive_p: float = 0.4
+    ignore_p: float = 0.12
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all stages together."""
+        return sum(stage.steps for stage in self.stages)
+
+    def stage_at(self, step: int) -> tuple[int, int]:
+        """The index of the stage that a step belongs to, and the step's number within it."""
+        for index, stage in enumerate(self.stages):
+            if step < stage.steps:
+                return index, step
+            step -= stage.steps
+        raise IndexError("past the last stage")
+
+
+def load_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML file. Raises UnusableDataSet with the place of what cannot be used."""
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Recipe)
+    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise UnusableDataSet(f"{path}: {error}") from error

@@ -1,0 +1,121 @@
+"""The detector: batches of letterboxed pictures in, boxes out. The only door to the net."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vigil.data import U8, Detections
+from vigil.vision.manifest import Manifest
+from vigil.vision.nets.detector_net import Cells, DetectorNet, boxes_xyxy, cells
+from vigil.vision.postprocess import detections_of
+from vigil.vision.weights import load_net
+
+Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
+DEFAULT_SCORE_FLOOR = 0.05  # below every operating threshold; trackers want the weak ones too
+
+
+class InferenceNet(nn.Module):
+    """A folded net with its cells: uint8 pictures (B, H, W, 3) to logits and boxes.
+
+    A plain module of one input shape, so that whoever owns the device may compile it.
+    """
+
+    centres: Tensor
+    strides: Tensor
+
+    def __init__(self, net: DetectorNet, *, input_hw: tuple[int, int]) -> None:
+        super().__init__()
+        self.net = net.for_inference()
+        places = cells(*input_hw)
+        self.register_buffer("centres", places.centres, persistent=False)
+        self.register_buffer("strides", places.strides, persistent=False)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 BGR to logits (B, A, C), in the net's precision, and boxes (B, A, 4) float32 xyxy px."""
+        predictions = self.net(images.permute(0, 3, 1, 2))
+        places = Cells(self.centres, self.strides)
+        return predictions.logits, boxes_xyxy(predictions.distances, places)
+
+
+class Detector:
+    """A net on a device, in a precision. Not to be shared between threads.
+
+    ``net`` may be replaced by a compiled form of itself.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        device: str = "cpu",
+        precision: Precision = "float32",
+        score_floor: float = DEFAULT_SCORE_FLOOR,
+        net: DetectorNet | None = None,
+    ) -> None:
+        self.manifest = manifest
+        self.precision = precision
+        self.score_floor = score_floor
+        self.device = torch.device(device)
+        module = InferenceNet(net or load_net(manifest), input_hw=manifest.input_hw)
+        module.net.to(getattr(torch, precision))
+        self.net: nn.Module = module.to(self.device).eval()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an input picture."""
+        return (*self.manifest.input_hw, 3)
+
+    def detect(self, batch: U8) -> list[Detections]:
+        """Detections of each of (B, H, W, 3) uint8 BGR letterboxed pictures, in input pixels.
+
+        All with at least the score floor, best first, suppressed within each class; the model's
+        operating thresholds are for the caller to apply. Raises ValueError on another shape.
+        """
+        if batch.ndim != 4 or batch.shape[1:] != self.shape or batch.dtype != np.uint8:
+            raise ValueError(f"{batch.shape} {batch.dtype}: give (B, {self.shape}) uint8")
+        logits, boxes = self.raw(batch)
+        return detections_of(
+            logits, boxes, score_floor=self.score_floor, nms_iou=self.manifest.nms_iou
+        )
+
+    def raw(self, batch: U8) -> tuple[Tensor, Tensor]:
+        """What the net says, on the device: logits (B, A, C) and boxes (B, A, 4) input pixels."""
+        with torch.inference_mode():
+            images = torch.from_numpy(batch).to(self.device, non_blocking=True)
+            logits, boxes = self.net(images)
+        return logits, boxes
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far a precision is from float32, over cells that score 0.1 or more in either."""
+
+    score: float  # the largest difference
+    box_px: float
+    compared: int
+
+    @property
+    def good(self) -> bool:
+        """Within what a precision may differ: 0.03 of score and 2 px."""
+        return self.score <= 0.03 and self.box_px <= 2.0
+
+
+def probe(detector: Detector, reference: Detector, batch: U8) -> Agreement:
+    """Compare a detector with one of the same model in float32 on a batch of pictures.
+
+    Cell by cell, before suppression, so that a tie broken otherwise does not count.
+    """
+    logits, boxes = (t.float().cpu() for t in detector.raw(batch))
+    true_logits, true_boxes = (t.float().cpu() for t in reference.raw(batch))
+    score, true_score = logits.sigmoid(), true_logits.sigmoid()
+    seen = torch.maximum(score, true_score).amax(dim=2) >= 0.1  # (B, A)
+    if not seen.any():
+        return Agreement(score=float((score - true_score).abs().max()), box_px=0.0, compared=0)
+    return Agreement(
+        score=float((score[seen] - true_score[seen]).abs().max()),
+        box_px=float((boxes[seen] - true_boxes[seen]).abs().max()),
+        compared=int(seen.sum()),
+    )
