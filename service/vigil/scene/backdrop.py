@@ -1,38 +1,21 @@
 """The still part of a scene: sky, walls and ground in the scene's light, and what hides figures."""
 
-from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
 
-from vigil.data import F32, U8
+from vigil.data import F32
 from vigil.scene.camera import Camera
+from vigil.scene.compose import Backdrop, Piece, furnished
 from vigil.scene.furniture import INDOOR, OUTDOOR, piece
 from vigil.scene.ground import HALF_WIDTH_M, Layout, cloud, lay, paint_ground
-from vigil.scene.look import Look, brightness, tone, tone_sprite
+from vigil.scene.look import Look, brightness, tone
 from vigil.scene.palette import Palette, pick
-from vigil.scene.raster import Sprite, render
+from vigil.scene.raster import render
 from vigil.scene.sprite import light_at
 
 _FACADE_PX_PER_M = 18
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A piece of furniture in the picture: its sprite, its place on the ground and in pixels."""
-
-    sprite: Sprite
-    at_m: tuple[float, float]
-    at_px: tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Backdrop:
-    """What every frame begins with. ``lit`` is the brightness of each place, (H, W)."""
-
-    image: U8  # (H, W, 3) BGR
-    lit: F32
-    furniture: tuple[Standing, ...]
 
 
 def build_backdrop(
@@ -49,13 +32,18 @@ def build_backdrop(
     image *= np.float32(look.light.sky * 0.95 + look.light.sun * 0.62)
     _sky(image, camera, look, rng)
     for left, right, far, high in _walls(layout, rng):
-        _stand_wall(image, camera, (left, right, far, high), _facade(right - left, high, layout, look, rng, palette))
+        _stand_wall(
+            image,
+            camera,
+            (left, right, far, high),
+            _facade(right - left, high, layout, look, rng, palette),
+        )
     lit = brightness(look, camera)
     lit *= _exposure(image, lit, look)
     shaded = tone(look, np.clip(image * lit[..., None], 0, 1))
     still = cv2.GaussianBlur(shaded, (0, 0), look.blur_px)
-    furniture = _furnish(layout, camera, look, rng, palette, clutter)
-    return Backdrop(np.rint(still * 255).astype(np.uint8), lit, furniture)
+    bare = Backdrop(np.rint(still * 255).astype(np.uint8), lit)
+    return furnished(bare, _furniture(layout, camera, look, rng, palette, clutter))
 
 
 def _exposure(image: F32, lit: F32, look: Look) -> np.float32:
@@ -79,14 +67,21 @@ def _sky(image: F32, camera: Camera, look: Look, rng: np.random.Generator) -> No
 def _walls(layout: Layout, rng: np.random.Generator) -> list[tuple[float, float, float, float]]:
     """Walls across the view as (left, right, distance, height) in metres, farthest first."""
     if layout.place == "hall":
-        return [(-HALF_WIDTH_M, HALF_WIDTH_M, layout.wall_m, float(rng.uniform(5, 9)))]
+        return [(-HALF_WIDTH_M, HALF_WIDTH_M, layout.wall_m, float(rng.uniform(9, 14)))]
     walls = []
     x = -70.0
     while x < 70.0:
         wide = float(rng.uniform(7, 18))
         gap = float(rng.choice([0.0, rng.uniform(0, 7)]))
-        if not (layout.place == "avenue" and layout.road_m and x < layout.road_m[1] and x + wide > layout.road_m[0]):
-            walls.append((x, x + wide, layout.wall_m + float(rng.uniform(0, 6)), float(rng.uniform(4, 22))))
+        if not (
+            layout.place == "avenue"
+            and layout.road_m
+            and x < layout.road_m[1]
+            and x + wide > layout.road_m[0]
+        ):
+            walls.append(
+                (x, x + wide, layout.wall_m + float(rng.uniform(0, 6)), float(rng.uniform(4, 22)))
+            )
         x += wide + gap
     return sorted(walls, key=lambda wall: -wall[2])
 
@@ -95,20 +90,33 @@ def _stand_wall(
     image: F32, camera: Camera, wall: tuple[float, float, float, float], facade: F32
 ) -> None:
     left, right, far, high = wall
-    corners = [camera.pixel(left, far, high), camera.pixel(right, far, high),
-               camera.pixel(right, far), camera.pixel(left, far)]
+    corners = [
+        camera.pixel(left, far, high),
+        camera.pixel(right, far, high),
+        camera.pixel(right, far),
+        camera.pixel(left, far),
+    ]
     height, width = facade.shape[:2]
     source = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     target = np.array(corners, np.float32)
     size = (camera.width_px, camera.height_px)
     warp = cv2.getPerspectiveTransform(source, target)
-    mask = cv2.warpPerspective(np.ones((height, width), np.float32), warp, size, flags=cv2.INTER_LINEAR)
-    drawn = cv2.warpPerspective(facade, warp, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    mask = cv2.warpPerspective(
+        np.ones((height, width), np.float32), warp, size, flags=cv2.INTER_LINEAR
+    )
+    drawn = cv2.warpPerspective(
+        facade, warp, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     image += (drawn - image) * mask[..., None]
 
 
 def _facade(
-    wide_m: float, high_m: float, layout: Layout, look: Look, rng: np.random.Generator, palette: Palette
+    wide_m: float,
+    high_m: float,
+    layout: Layout,
+    look: Look,
+    rng: np.random.Generator,
+    palette: Palette,
 ) -> F32:
     """A wall with windows (or indoors doors and posters), (H, W, 3), top row first."""
     shape = (max(int(high_m * _FACADE_PX_PER_M), 8), max(int(wide_m * _FACADE_PX_PER_M), 8))
@@ -119,13 +127,17 @@ def _facade(
         wall[:, ::11] *= 0.95
     wall *= (1 + 0.12 * cloud(shape, rng))[..., None]
     indoor = layout.place == "hall"
-    across, up = (float(rng.uniform(2.5, 5)), 30.0) if indoor else (float(rng.uniform(1.8, 3.4)), 3.1)
+    across, up = (
+        (float(rng.uniform(2.5, 5)), 30.0) if indoor else (float(rng.uniform(1.8, 3.4)), 3.1)
+    )
     opening_w, opening_h = (1.2, 2.2) if indoor else (float(rng.uniform(0.8, across * 0.72)), 1.6)
     for bottom in np.arange(0.0 if indoor else 0.6, high_m - opening_h, up):
         for x in np.arange(0.6, wide_m - opening_w, across):
             if rng.random() < 0.12:
                 continue
-            _opening(wall, (float(x), float(bottom), opening_w, opening_h), look, indoor, rng, palette)
+            _opening(
+                wall, (float(x), float(bottom), opening_w, opening_h), look, indoor, rng, palette
+            )
     wall *= np.float32(look.light.sky * 0.85 + look.light.sun * 0.35)
     return wall
 
@@ -154,14 +166,14 @@ def _opening(
     pane[:, pane.shape[1] // 2 : pane.shape[1] // 2 + 1] = 0.6
 
 
-def _furnish(
+def _furniture(
     layout: Layout,
     camera: Camera,
     look: Look,
     rng: np.random.Generator,
     palette: Palette,
     clutter: int,
-) -> tuple[Standing, ...]:
+) -> list[Piece]:
     kinds = INDOOR if layout.place == "hall" else OUTDOOR
     pieces = []
     for _ in range(clutter):
@@ -173,7 +185,7 @@ def _furnish(
         if y > layout.wall_m - 1 or _in_road(layout, x, y):
             continue
         pieces.append(stand(kind, (x, y), camera, look, rng=rng, palette=palette))
-    return tuple(pieces)
+    return pieces
 
 
 def _in_road(layout: Layout, x: float, y: float) -> bool:
@@ -191,16 +203,10 @@ def stand(
     *,
     rng: np.random.Generator,
     palette: Palette,
-) -> Standing:
+) -> Piece:
     """Put one piece of furniture on the ground."""
     yaw = float(rng.choice([0, 0.5, 1.0, 1.5]) * np.pi + rng.normal(0, 0.1))
     view = camera.view(*at_m, yaw)
-    sprite = render([piece(kind, rng, palette)], view, light_at(look, yaw))
-    toned = Sprite(
-        bgra=tone_sprite(look, sprite.bgra),
-        body=sprite.body,
-        anchor=sprite.anchor,
-        boxes=sprite.boxes,
-        px_per_m=sprite.px_per_m,
-    )
-    return Standing(toned, at_m, camera.pixel(*at_m))
+    mesh = piece(kind, rng, palette)
+    sprite = render([mesh], view, light_at(look, yaw), tone=partial(tone, look))
+    return Piece(sprite, at_m, camera.pixel(*at_m))

@@ -38,7 +38,9 @@ def write_training_set(
     seeds = TRAIN_SEEDS if side == "train" else TEST_SEEDS
     first = seeds.start + seed
     if seed < 0 or first + count > seeds.stop:
-        raise ValueError(f"seed {seed} and count {count} leave the {side} range of {len(seeds)} seeds")
+        raise ValueError(
+            f"seed {seed} and count {count} leave the {side} range of {len(seeds)} seeds"
+        )
     for folder in ("images", "labels"):
         (out_dir / folder).mkdir(parents=True, exist_ok=True)
     rows, boxes = [], 0
@@ -47,11 +49,22 @@ def write_training_set(
         still = render_still(number, width_px=size_px[0], height_px=size_px[1])
         lines = label_lines(still)
         name = f"scene_{number:07d}"
-        cv2.imwrite(str(out_dir / "images" / f"{name}.webp"), still.image, [cv2.IMWRITE_WEBP_QUALITY, _quality(number)])
+        cv2.imwrite(
+            str(out_dir / "images" / f"{name}.webp"),
+            still.image,
+            [cv2.IMWRITE_WEBP_QUALITY, _quality(number)],
+        )
         (out_dir / "labels" / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
         rows.append(
-            (f"{name}.webp", "scene", *size_px, len(lines), "+".join(CLASSES[:6]),
-             "rendered by vigil, Apache-2.0", "stated")
+            (
+                f"{name}.webp",
+                "scene",
+                *size_px,
+                len(lines),
+                "+".join(CLASSES[:6]),
+                "rendered by vigil, Apache-2.0",
+                "stated",
+            )
         )
         boxes += len(lines)
         if progress is not None:
@@ -71,7 +84,9 @@ def label_lines(still: Still) -> list[str]:
         large = (y1 - y0) * height >= _LEAST_PX and (x1 - x0) * width >= _LEAST_PX * 0.6
         if large and thing.visible >= _LEAST_VISIBLE:
             cells = ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0)
-            lines.append(f"{CLASSES.index(thing.class_name)} " + " ".join(f"{n:.5f}" for n in cells))
+            lines.append(
+                f"{CLASSES.index(thing.class_name)} " + " ".join(f"{n:.5f}" for n in cells)
+            )
     return lines
 
 

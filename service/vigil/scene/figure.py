@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vigil.scene.design import class_of, draw_design, lamps_of
 from vigil.scene.mesh import Mesh
 from vigil.scene.palette import Palette
 from vigil.scene.person import body, draw_build, standing, walking
 from vigil.scene.sprite import PHASES, Body
-from vigil.scene.vehicle import class_of, draw_design, lamps_of, rider, vehicle
+from vigil.scene.vehicle import rider, vehicle
 
 STRIDE_M = 1.45  # two steps of somebody 1.75 m tall
 
@@ -37,7 +38,7 @@ def person(rng: np.random.Generator, palette: Palette, *, vigour: float = 1.0) -
 
 
 def rolling(kind: str, rng: np.random.Generator, palette: Palette, *, lit: bool) -> Figure:
-    """A vehicle of a kind of `vigil.scene.vehicle.KINDS`; two-wheelers carry a rider."""
+    """A vehicle of a kind of `vigil.scene.design.KINDS`; two-wheelers carry a rider."""
     design = draw_design(kind, rng, palette, lit=lit)
     mesh = vehicle(design)
     lamps = tuple(lamps_of(design)) if lit else ()

@@ -8,7 +8,18 @@ from vigil.data import F32
 from vigil.scene.mesh import Mesh, join, limb, slab, tinted
 from vigil.scene.palette import Palette, pick
 
-OUTDOOR = ("bollard", "planter", "bench", "bin", "lamp", "kiosk", "sign", "tree", "barrier", "cabinet")
+OUTDOOR = (
+    "bollard",
+    "planter",
+    "bench",
+    "bin",
+    "lamp",
+    "kiosk",
+    "sign",
+    "tree",
+    "barrier",
+    "cabinet",
+)
 INDOOR = ("column", "desk", "shelf", "plant", "bin", "rope", "cabinet")
 _METAL = np.array([0.3, 0.3, 0.3], np.float32)
 _WOOD = np.array([0.2, 0.34, 0.5], np.float32)
@@ -19,34 +30,7 @@ def piece(kind: str, rng: np.random.Generator, palette: Palette) -> Mesh:
     """One piece of furniture, at random within its kind."""
     paint = pick(palette.wall, rng, jitter=0.05)
     strong = pick(palette.paint, rng)
-    makers: dict[str, Callable[[], list[Mesh]]] = {
-        "bollard": lambda: [_post(0.0, 1.0, 0.07, _METAL)],
-        "planter": lambda: [slab((0, 0, 0.28), (0.7, 0.4, 0.28), paint, divisions=3), *_leaves(rng, 0.85, 0.5)],
-        "bench": _bench,
-        "bin": lambda: [_post(0.0, 0.9, 0.24, strong * 0.6)],
-        "lamp": lambda: [_post(0.0, 5.2, 0.07, _METAL), slab((0, 0.4, 5.2), (0.1, 0.45, 0.05), _METAL)],
-        "kiosk": lambda: [
-            slab((0, 0, 1.15), (1.2, 0.9, 1.15), strong, divisions=4),
-            slab((0, 0, 2.35), (1.35, 1.05, 0.06), _METAL, divisions=3, lift=0.3),
-            slab((0, 0.02, 1.4), (0.8, 0.9, 0.4), np.array([0.5, 0.5, 0.45], np.float32), lift=0.2),
-        ],
-        "sign": lambda: [_post(0.0, 2.3, 0.04, _METAL), slab((0, 0.05, 2.3), (0.32, 0.02, 0.32), strong)],
-        "tree": lambda: [_post(0.0, 2.2, 0.15, _WOOD * 0.6), *_leaves(rng, 3.2, 1.5)],
-        "barrier": lambda: [
-            slab((0, 0, 0.95), (1.1, 0.03, 0.07), np.array([0.15, 0.2, 0.85], np.float32), divisions=4),
-            slab((0, 0, 0.6), (1.1, 0.03, 0.07), np.array([0.85, 0.85, 0.85], np.float32), divisions=4),
-            slab((-1.05, 0, 0.5), (0.03, 0.2, 0.5), _METAL), slab((1.05, 0, 0.5), (0.03, 0.2, 0.5), _METAL),
-        ],
-        "cabinet": lambda: [slab((0, 0, 0.6), (0.45, 0.25, 0.6), paint * 0.8, divisions=3)],
-        "column": lambda: [_post(0.0, 4.5, float(rng.uniform(0.2, 0.38)), paint)],
-        "desk": lambda: [slab((0, 0, 0.74), (0.9, 0.45, 0.03), _WOOD, divisions=4, lift=0.1),
-                 slab((0, 0, 0.36), (0.8, 0.38, 0.34), paint, divisions=3)],
-        "shelf": lambda: _shelf(rng, paint),
-        "plant": lambda: [_post(0.0, 0.4, 0.2, paint), *_leaves(rng, 0.95, 0.45)],
-        "rope": lambda: [_post(-0.7, 1.0, 0.04, _METAL), _post(0.7, 1.0, 0.04, _METAL),
-                 limb(np.array([[-0.7, 0, 0.92], [0, 0, 0.75], [0.7, 0, 0.92]], np.float32), [0.03] * 3, strong)],
-    }
-    return tinted(join(makers[kind]()), rng, 0.05)
+    return tinted(join(_MAKERS[kind](rng, paint, strong)), rng, 0.05)
 
 
 def _post(x: float, height_m: float, radius_m: float, colour: F32) -> Mesh:
@@ -86,5 +70,71 @@ def _shelf(rng: np.random.Generator, paint: F32) -> list[Mesh]:
         for x in np.arange(-1.05, 1.1, 0.24):
             goods = rng.uniform(0.1, 0.85, 3).astype(np.float32)
             tall = float(rng.uniform(0.06, 0.17))
-            parts.append(slab((x, 0.1, level + tall), (0.1, 0.1, tall), goods, divisions=1, lift=0.05))
+            parts.append(
+                slab((x, 0.1, level + tall), (0.1, 0.1, tall), goods, divisions=1, lift=0.05)
+            )
     return parts
+
+
+_Maker = Callable[[np.random.Generator, F32, F32], list[Mesh]]
+_MAKERS: dict[str, _Maker] = {
+    "bollard": lambda rng, paint, strong: [_post(0.0, 1.0, 0.07, _METAL)],
+    "planter": lambda rng, paint, strong: [
+        slab((0, 0, 0.28), (0.7, 0.4, 0.28), paint, divisions=3),
+        *_leaves(rng, 0.85, 0.5),
+    ],
+    "bench": lambda rng, paint, strong: _bench(),
+    "bin": lambda rng, paint, strong: [_post(0.0, 0.9, 0.24, strong * 0.6)],
+    "lamp": lambda rng, paint, strong: [
+        _post(0.0, 5.2, 0.07, _METAL),
+        slab((0, 0.4, 5.2), (0.1, 0.45, 0.05), _METAL),
+    ],
+    "kiosk": lambda rng, paint, strong: [
+        slab((0, 0, 1.15), (1.2, 0.9, 1.15), strong, divisions=4),
+        slab((0, 0, 2.35), (1.35, 1.05, 0.06), _METAL, divisions=3, lift=0.3),
+        slab((0, 0.02, 1.4), (0.8, 0.9, 0.4), np.array([0.5, 0.5, 0.45], np.float32), lift=0.2),
+    ],
+    "sign": lambda rng, paint, strong: [
+        _post(0.0, 2.3, 0.04, _METAL),
+        slab((0, 0.05, 2.3), (0.32, 0.02, 0.32), strong),
+    ],
+    "tree": lambda rng, paint, strong: [
+        _post(0.0, 2.2, 0.15, _WOOD * 0.6),
+        *_leaves(rng, 3.2, 1.5),
+    ],
+    "barrier": lambda rng, paint, strong: [
+        slab(
+            (0, 0, 0.95),
+            (1.1, 0.03, 0.07),
+            np.array([0.15, 0.2, 0.85], np.float32),
+            divisions=4,
+        ),
+        slab(
+            (0, 0, 0.6),
+            (1.1, 0.03, 0.07),
+            np.array([0.85, 0.85, 0.85], np.float32),
+            divisions=4,
+        ),
+        slab((-1.05, 0, 0.5), (0.03, 0.2, 0.5), _METAL),
+        slab((1.05, 0, 0.5), (0.03, 0.2, 0.5), _METAL),
+    ],
+    "cabinet": lambda rng, paint, strong: [
+        slab((0, 0, 0.6), (0.45, 0.25, 0.6), paint * 0.8, divisions=3)
+    ],
+    "column": lambda rng, paint, strong: [_post(0.0, 4.5, float(rng.uniform(0.2, 0.38)), paint)],
+    "desk": lambda rng, paint, strong: [
+        slab((0, 0, 0.74), (0.9, 0.45, 0.03), _WOOD, divisions=4, lift=0.1),
+        slab((0, 0, 0.36), (0.8, 0.38, 0.34), paint, divisions=3),
+    ],
+    "shelf": lambda rng, paint, strong: _shelf(rng, paint),
+    "plant": lambda rng, paint, strong: [_post(0.0, 0.4, 0.2, paint), *_leaves(rng, 0.95, 0.45)],
+    "rope": lambda rng, paint, strong: [
+        _post(-0.7, 1.0, 0.04, _METAL),
+        _post(0.7, 1.0, 0.04, _METAL),
+        limb(
+            np.array([[-0.7, 0, 0.92], [0, 0, 0.75], [0.7, 0, 0.92]], np.float32),
+            [0.03] * 3,
+            strong,
+        ),
+    ],
+}

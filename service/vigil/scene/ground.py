@@ -33,8 +33,12 @@ def draw_layout(place: str, rng: np.random.Generator) -> Layout:
     elif place == "avenue":
         left = float(rng.uniform(-10, -2))
         road = (left, left + float(rng.choice([7.0, 10.5, 14.0])))
-    wall = {"hall": rng.uniform(14, 24), "yard": rng.uniform(26, 40)}.get(place, rng.uniform(24, 55))
-    return Layout(place, road, float(max(wall, (road[1] + 3.5) if place == "street" and road else 0)))
+    wall = {"hall": rng.uniform(14, 24), "yard": rng.uniform(26, 40)}.get(
+        place, rng.uniform(24, 55)
+    )
+    return Layout(
+        place, road, float(max(wall, (road[1] + 3.5) if place == "street" and road else 0))
+    )
 
 
 def cloud(shape: tuple[int, int], rng: np.random.Generator, *, octaves: int = 6) -> F32:
@@ -76,7 +80,11 @@ def lay(canvas: F32, camera: Camera) -> F32:
     warp = twice @ camera.homography().astype(np.float64) @ to_metres
     size = (camera.width_px, camera.height_px)
     seen = cv2.warpPerspective(
-        canvas, warp, (size[0] * 2, size[1] * 2), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        canvas,
+        warp,
+        (size[0] * 2, size[1] * 2),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT,
     )
     return np.asarray(cv2.resize(seen, size, interpolation=cv2.INTER_AREA), np.float32)
 
@@ -89,13 +97,17 @@ def _column(x_m: float) -> int:
     return int((x_m + HALF_WIDTH_M) * PX_PER_M)
 
 
-def _tiles(canvas: F32, size_m: float, rng: np.random.Generator, *, seam: float, spread: float) -> None:
+def _tiles(
+    canvas: F32, size_m: float, rng: np.random.Generator, *, seam: float, spread: float
+) -> None:
     height, width = canvas.shape[:2]
     step = max(int(size_m * PX_PER_M), 4)
     rows, columns = height // step + 2, width // step + 2
     shade = rng.normal(0, spread, (rows, columns)).astype(np.float32)
     if rng.random() < 0.4:
-        shade[(np.add.outer(np.arange(rows), np.arange(columns)) % int(rng.choice([2, 4]))) == 0] -= 0.06
+        shade[
+            (np.add.outer(np.arange(rows), np.arange(columns)) % int(rng.choice([2, 4]))) == 0
+        ] -= 0.06
     shade = np.kron(shade, np.ones((step, step), np.float32))[:height, :width]
     shade[::step] += seam
     shade[:, ::step] += seam
@@ -142,7 +154,9 @@ def _road(canvas: F32, layout: Layout, rng: np.random.Generator) -> None:
         else (_column(layout.road_m[0]), _column(layout.road_m[1]))
     )
     tone = np.float32(rng.uniform(0.22, 0.42))
-    view[first:last] = tone + rng.normal(0, 0.02, (last - first, view.shape[1], 1)).astype(np.float32)
+    view[first:last] = tone + rng.normal(0, 0.02, (last - first, view.shape[1], 1)).astype(
+        np.float32
+    )
     kerb = np.float32(rng.uniform(0.5, 0.75))
     view[first - 4 : first] = kerb
     view[last : last + 4] = kerb

@@ -49,7 +49,9 @@ def draw_look(name: str, rng: np.random.Generator, *, indoor: bool) -> Look:
     )
     return Look(
         name=name,
-        light=Light((towards[0] / norm, towards[1] / norm, towards[2] / norm), sun, sky, shadow, soft),
+        light=Light(
+            (towards[0] / norm, towards[1] / norm, towards[2] / norm), sun, sky, shadow, soft
+        ),
         night=night,
         infrared=infrared,
         gamma=float(rng.uniform(0.8, 1.15)),
@@ -75,17 +77,17 @@ def brightness(look: Look, camera: Camera) -> F32:
     away = ((u / shape[1] - 0.5) ** 2 + (v / shape[0] - 0.5) ** 2) * 2
     vignette = 1 - 0.22 * away
     if not look.night:
-        return vignette.astype(np.float32)
+        return np.asarray(vignette, np.float32)
     if look.infrared:
         spot = np.exp(-((u / shape[1] - 0.5) ** 2 * 3.2 + (v / shape[0] - 0.62) ** 2 * 3.5))
-        return (vignette * (0.3 + 0.85 * spot)).astype(np.float32)
+        return np.asarray(vignette * (0.3 + 0.85 * spot), np.float32)
     level = np.full(shape, 0.45, np.float32)
     for x, y, reach in look.lamps:
         cx, cy = camera.pixel(x, y)
         wide = reach * camera.focal_px / camera.depth_m(x, y)
         flat = max(camera.height_m / np.hypot(camera.height_m, y), 0.25)
         level += np.exp(-(((u - cx) / wide) ** 2 + ((v - cy) / (wide * flat)) ** 2)) * 0.75
-    return (np.minimum(level, 1.25) * vignette).astype(np.float32)
+    return np.asarray(np.minimum(level, 1.25) * vignette, np.float32)
 
 
 def tone(look: Look, image: F32) -> F32:
@@ -93,17 +95,7 @@ def tone(look: Look, image: F32) -> F32:
     out = np.clip((image - 0.45) * look.contrast + 0.45, 0, 1) ** look.gamma
     grey = out @ np.array([0.114, 0.587, 0.299], np.float32)
     out = grey[..., None] + (out - grey[..., None]) * look.colour
-    return np.clip(out * np.asarray(look.cast, np.float32), 0, 1).astype(np.float32)
-
-
-def tone_sprite(look: Look, bgra: U8) -> U8:
-    """The same tone for a premultiplied sprite."""
-    alpha = np.maximum(bgra[..., 3:].astype(np.float32), 1)
-    solid = np.minimum(bgra[..., :3] / alpha, 1).astype(np.float32)
-    toned = tone(look, solid) * alpha
-    # A shadow is black with alpha; tone may not lift it above black.
-    toned = np.where(bgra[..., :3].any(axis=2, keepdims=True), toned, 0)
-    return np.concatenate([np.rint(toned).astype(np.uint8), bgra[..., 3:]], axis=2)
+    return np.asarray(np.clip(out * np.asarray(look.cast, np.float32), 0, 1), np.float32)
 
 
 class Grain:

@@ -19,7 +19,9 @@ class Mesh:
     colour: F32  # (F, 3) BGR, 0 to 1
     gloss: F32  # (F,) how much of the sky a face mirrors, 0 to 1
     glow: F32  # (F,) light of its own, 0 to 1
-    lift: F32  # (F,) metres that a face is drawn nearer than it is: decals over the panel they lie on
+    lift: (
+        F32  # (F,) metres that a face is drawn nearer than it is: decals over the panel they lie on
+    )
 
     def __len__(self) -> int:
         return len(self.corners)
@@ -65,9 +67,21 @@ def faces(
 
 def normals(corners: F32) -> F32:
     """Unit normals (F, 3) of (F, 4, 3) corners, by the cross product of the diagonals."""
-    cross = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
-    length = np.linalg.norm(cross, axis=1, keepdims=True)
-    return (cross / np.maximum(length, 1e-9)).astype(np.float32)
+    across = cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+    length = np.sqrt((across * across).sum(axis=1, keepdims=True))
+    return np.asarray(across / np.maximum(length, 1e-9), np.float32)
+
+
+def cross(a: F32, b: F32) -> F32:
+    """Cross products of (N, 3) rows; a fifth of the time of numpy's own for rows this few."""
+    return np.stack(
+        [
+            a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1],
+            a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2],
+            a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0],
+        ],
+        axis=1,
+    )
 
 
 def tube(rings: F32, colour: F32, *, gloss: float = 0.0, lift: float = 0.0) -> Mesh:
@@ -118,11 +132,12 @@ def limb(
     """A round tube along (K, 3) points; ``flat`` below 1 makes it thinner front to back."""
     along = np.gradient(points, axis=0)
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
-    side = np.cross(along, [0.0, 1.0, 1e-3])
+    side = cross(along, np.broadcast_to(np.array([0.0, 1.0, 1e-3]), along.shape))
     weak = np.linalg.norm(side, axis=1) < 0.2
-    side[weak] = np.cross(along[weak], [1.0, 0.0, 1e-3])
+    if weak.any():
+        side[weak] = cross(along[weak], np.broadcast_to(np.array([1, 0, 1e-3]), along[weak].shape))
     side /= np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-9)
-    other = np.cross(along, side)
+    other = cross(along, side)
     angle = np.arange(around) * (2 * np.pi / around)
     radius = np.asarray(radii_m, np.float32)[:, None, None]
     rings = points[:, None] + radius * (
@@ -159,7 +174,9 @@ def slab(
     steps = np.linspace(-1, 1, divisions + 1)
     u, v = (grid.ravel() for grid in np.meshgrid(steps[:-1], steps[:-1]))
     step = 2 / divisions
-    square = np.stack([[u, v], [u + step, v], [u + step, v + step], [u, v + step]]).transpose(2, 0, 1)
+    square = np.stack([[u, v], [u + step, v], [u + step, v + step], [u, v + step]]).transpose(
+        2, 0, 1
+    )
     sides = []
     for axis in range(3):
         for end in (-1.0, 1.0):
@@ -179,10 +196,12 @@ def wheel(
     middle = np.asarray(centre, np.float32)
     axle = np.array([half_width_m, 0, 0])
     tyre = tube(
-        np.stack([circle * 0.96 - axle, circle - axle * 0.7, circle + axle * 0.7, circle * 0.96 + axle])
-        .astype(np.float32) + middle,
+        np.stack(
+            [circle * 0.96 - axle, circle - axle * 0.7, circle + axle * 0.7, circle * 0.96 + axle]
+        ).astype(np.float32)
+        + middle,
         np.array([0.07, 0.07, 0.07], np.float32),
-        lift=0.05,
+        lift=0.3,
     )
     discs = []
     for end in (-1.03, 1.03):
@@ -191,7 +210,7 @@ def wheel(
         fan = np.stack([ring, np.roll(ring, -1, axis=0), hub, hub], axis=1) + middle
         shade = np.where(np.arange(around) % 2, 0.8, 1.0)[:, None] * rim
         disc = outward(fan.astype(np.float32), middle)
-        discs.append(faces(disc, shade.astype(np.float32), gloss=0.1, lift=0.09))
+        discs.append(faces(disc, shade.astype(np.float32), gloss=0.1, lift=0.34))
     return join([tyre, *discs])
 
 

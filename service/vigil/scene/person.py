@@ -55,7 +55,9 @@ def draw_build(rng: np.random.Generator, palette: Palette) -> Build:
     child = rng.random() < 0.08
     legs = str(rng.choice(["trousers", "shorts", "skirt"], p=[0.76, 0.14, 0.10]))
     return Build(
-        height_m=float(rng.uniform(1.1, 1.4) if child else np.clip(rng.normal(1.72, 0.09), 1.5, 1.95)),
+        height_m=float(
+            rng.uniform(1.1, 1.4) if child else np.clip(rng.normal(1.72, 0.09), 1.5, 1.95)
+        ),
         girth=float(np.clip(rng.normal(1.04, 0.13), 0.82, 1.45)),
         skin=pick(palette.skin, rng),
         hair=pick(palette.hair, rng),
@@ -180,7 +182,9 @@ def _leg(build: Build, joints: tuple[F32, F32, F32], angle: float) -> list[Mesh]
     ahead = np.array([0, np.cos(pitch), np.sin(pitch)], np.float32)
     heel = ankle + np.array([0, 0, -0.045], np.float32) - ahead * np.float32(0.06)
     toe = heel + ahead * np.float32(0.25)
-    foot = limb(np.stack([heel, (heel + toe) / 2, toe]), [0.045, 0.05, 0.036], build.shoes, around=7)
+    foot = limb(
+        np.stack([heel, (heel + toe) / 2, toe]), [0.045, 0.05, 0.036], build.shoes, around=7
+    )
     return [thigh, shin, foot]
 
 
@@ -211,7 +215,9 @@ def _trunk(build: Build, pose: Pose, hips_m: float) -> list[Mesh]:
     colour[0] = build.top if build.coat_m > 0.08 else build.bottom
     parts = [loft(sections, colour, around=12, power=0.8)]
     if build.legs == "skirt":
-        hem = np.array([[0, 0, hips_m - 0.42, 0.25 * wide, 0.2], [0, 0, hips_m, 0.17 * wide, 0.125]])
+        hem = np.array(
+            [[0, 0, hips_m - 0.42, 0.25 * wide, 0.2], [0, 0, hips_m, 0.17 * wide, 0.125]]
+        )
         parts.append(loft(hem.astype(np.float32), build.bottom))
     if build.backpack:
         middle = (0.0, sections[4, 1] - 0.2, sections[4, 2] - 0.03)
@@ -222,7 +228,13 @@ def _trunk(build: Build, pose: Pose, hips_m: float) -> list[Mesh]:
 
 def _head(build: Build, neck: F32) -> list[Mesh]:
     """The neck, and a head whose faces are skin, hair or headgear by where they lie."""
-    parts = [limb(np.stack([neck, neck + np.array([0, 0.02, 0.09], np.float32)]), [0.055, 0.05], build.skin)]
+    parts = [
+        limb(
+            np.stack([neck, neck + np.array([0, 0.02, 0.09], np.float32)]),
+            [0.055, 0.05],
+            build.skin,
+        )
+    ]
     rows, around = 9, 14
     polar = np.linspace(0.12, np.pi - 0.12, rows)
     sections = np.zeros((rows, 5), np.float32)
@@ -272,7 +284,12 @@ def _arms(build: Build, pose: Pose, hips_m: float) -> list[Mesh]:
                 [0.06 * thick, 0.056 * thick, 0.046 * thick],
                 build.top * np.float32(0.95),
             ),
-            limb(np.stack([elbow, wrist]), [0.046 * thick, 0.035], sleeve * np.float32(0.95), around=7),
+            limb(
+                np.stack([elbow, wrist]),
+                [0.046 * thick, 0.035],
+                sleeve * np.float32(0.95),
+                around=7,
+            ),
             limb(np.stack([wrist, hand]), [0.036, 0.026], build.skin, around=6),
         ]
         if build.bag and side == 1 and pose.seat_m is None:

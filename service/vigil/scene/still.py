@@ -31,7 +31,9 @@ def render_still(seed: int, *, width_px: int, height_px: int) -> Still:
     camera = draw_camera(rng, width_px=width_px, height_px=height_px)
     layout = draw_layout(str(rng.choice(PLACES)), rng)
     look = draw_look("night" if rng.random() < 0.28 else "day", rng, indoor=layout.place == "hall")
-    backdrop = build_backdrop(layout, camera, look, rng=rng, palette=palette, clutter=int(rng.integers(0, 9)))
+    backdrop = build_backdrop(
+        layout, camera, look, rng=rng, palette=palette, clutter=int(rng.integers(0, 9))
+    )
     store = SpriteStore(camera, look)
     things: list[Drawn] = []
     for index, (figure, at) in enumerate(_cast(layout, camera, look, rng, palette)):
@@ -73,7 +75,15 @@ def _cast(
     taken: list[tuple[float, float, float]] = []
     vehicles = 0 if layout.place == "hall" else int(rng.integers(0, 6))
     people = int(rng.integers(1, 12)) if rng.random() < 0.93 else 0
-    kinds = [str(rng.choice(["car", "van", "truck", "bus", "motorcycle", "bicycle"], p=[0.34, 0.1, 0.12, 0.1, 0.15, 0.19])) for _ in range(vehicles)]
+    kinds = [
+        str(
+            rng.choice(
+                ["car", "van", "truck", "bus", "motorcycle", "bicycle"],
+                p=[0.34, 0.1, 0.12, 0.1, 0.15, 0.19],
+            )
+        )
+        for _ in range(vehicles)
+    ]
     for kind in [*kinds, *["person"] * people]:
         figure = _draw_figure(kind, look, rng, palette)
         room = {"person": 0.35, "bicycle": 0.9, "motorcycle": 1.0, "car": 2.2}.get(kind, 4.5)

@@ -1,0 +1,189 @@
+"""What truly happens in a scene by zone and line rules, from exact foot points at full frame rate.
+
+Written apart from `vigil.rules`, to judge it: geometry here is of exact crossings, without trackers,
+scores or hysteresis. The foot point of an object is the middle of its box's lower edge.
+
+An event counts where
+- the object had been in view for SEEN_S before it: at least IN_VIEW of its body inside the picture
+  (whether hidden or not), so that a detector had a fair chance to know it;
+- the new state lasts for SETTLE_S: a foot that swings over a line and back has not crossed it.
+An object that appears inside a zone has not entered it, and one that leaves the picture inside a zone
+has not left the zone. zone.dwell happens once a stay, where ``dwell_s`` is above 0.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vigil.scene.compose import SceneObject
+from vigil.spec import Direction, LineRule, Point, Rule, ZoneRule
+
+SEEN_S = 1.0
+SETTLE_S = 0.4
+F64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+_GAP_S = 0.5  # an object that is out of view for longer has left
+
+
+@dataclass(frozen=True, slots=True)
+class TruthEvent:
+    """One thing that truly happened. ``direction`` is right or left for line.cross, else empty.
+
+    Right: to the right-hand side of the arrow from the line's first point to its last, as one sees it in
+    the picture (y down): across an arrow that points right, downwards is right.
+    """
+
+    time_s: float
+    rule_id: str
+    type: str
+    object_id: int
+    class_name: str
+    direction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FootPath:
+    """One object's foot points while it stays in view."""
+
+    object_id: int
+    class_name: str
+    time_s: F64  # (T,)
+    xy: F64  # (T, 2) normalised
+
+
+def truth_events(
+    moments: Iterable[tuple[float, Sequence[SceneObject]]], rules: Sequence[Rule]
+) -> list[TruthEvent]:
+    """The events of zone and line rules, by time. ``moments`` are every frame's time and objects."""
+    events: list[TruthEvent] = []
+    for path in foot_paths(moments):
+        for rule in rules:
+            if not isinstance(rule, ZoneRule | LineRule):
+                continue
+            if rule.classes and path.class_name not in rule.classes:
+                continue
+            if isinstance(rule, ZoneRule):
+                events += _zone_events(path, rule)
+            else:
+                events += _line_events(path, rule)
+    return sorted(events, key=lambda event: (event.time_s, event.rule_id, event.object_id))
+
+
+IN_VIEW = 0.4
+
+
+def foot_paths(moments: Iterable[tuple[float, Sequence[SceneObject]]]) -> list[FootPath]:
+    """Each object's path, cut where it is out of view for over half a second."""
+    rows: dict[int, list[tuple[float, float, float]]] = {}
+    names: dict[int, str] = {}
+    done: list[FootPath] = []
+    for time_s, objects in moments:
+        for thing in objects:
+            if thing.in_view < IN_VIEW:
+                continue
+            path = rows.setdefault(thing.object_id, [])
+            names[thing.object_id] = thing.class_name
+            if path and time_s - path[-1][0] > _GAP_S:
+                done.append(_path(thing.object_id, names, path))
+                path.clear()
+            x0, _, x1, y1 = thing.xyxy
+            path.append((time_s, (x0 + x1) / 2, y1))
+    done += [_path(object_id, names, path) for object_id, path in rows.items()]
+    return done
+
+
+def _path(
+    object_id: int, names: dict[int, str], rows: list[tuple[float, float, float]]
+) -> FootPath:
+    table = np.array(rows, np.float64)
+    return FootPath(object_id, names[object_id], table[:, 0], table[:, 1:])
+
+
+def inside(polygon: Sequence[Point], xy: F64) -> Bool:
+    """Which of the (T, 2) points lie in the polygon, by the even-odd rule; edges count as they fall."""
+    x, y = xy[:, 0], xy[:, 1]
+    odd = np.zeros(len(xy), bool)
+    for a, b in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
+        if a.y != b.y:
+            crosses = (a.y > y) != (b.y > y)
+            odd ^= crosses & (x < (b.x - a.x) * (y - a.y) / (b.y - a.y) + a.x)
+    return odd
+
+
+def _zone_events(path: FootPath, rule: ZoneRule) -> list[TruthEvent]:
+    events = []
+    state: bool | None = None
+    begun_s = -1.0
+    first_s = float(path.time_s[0])
+    for start_s, end_s, within in _stays(path.time_s, inside(rule.polygon, path.xy)):
+        if state is not None:
+            kind = "zone.enter" if within else "zone.exit"
+            if start_s - first_s >= SEEN_S:
+                events.append(
+                    TruthEvent(start_s, rule.rule_id, kind, path.object_id, path.class_name)
+                )
+        state = within
+        begun_s = start_s
+        if within and rule.dwell_s > 0 and end_s - begun_s >= rule.dwell_s:
+            at_s = max(begun_s + rule.dwell_s, first_s + SEEN_S)
+            events.append(
+                TruthEvent(at_s, rule.rule_id, "zone.dwell", path.object_id, path.class_name)
+            )
+    return events
+
+
+def _stays(time_s: F64, within: Bool) -> list[tuple[float, float, bool]]:
+    """Runs of one state as (start, end, state); those shorter than SETTLE_S join their neighbours."""
+    edges = [0, *(np.flatnonzero(np.diff(within)) + 1).tolist(), len(within)]
+    stays: list[tuple[float, float, bool]] = []
+    for low, high in pairwise(edges):
+        end_s = float(time_s[min(high, len(time_s) - 1)])
+        stay = (float(time_s[low]), end_s, bool(within[low]))
+        brief = stays and end_s - stay[0] < SETTLE_S
+        if stays and (brief or stays[-1][2] == stay[2]):
+            stays[-1] = (stays[-1][0], end_s, stays[-1][2])
+        else:
+            stays.append(stay)
+    return stays
+
+
+def _line_events(path: FootPath, rule: LineRule) -> list[TruthEvent]:
+    crossings: list[tuple[float, int]] = []
+    for at_s, sign in _crossings(path, rule.points):
+        if crossings and at_s - crossings[-1][0] < SETTLE_S and sign != crossings[-1][1]:
+            crossings.pop()
+        else:
+            crossings.append((at_s, sign))
+    events = []
+    for at_s, sign in crossings:
+        way = Direction.RIGHT if sign > 0 else Direction.LEFT
+        wanted = rule.direction in (Direction.BOTH, way)
+        if wanted and at_s - float(path.time_s[0]) >= SEEN_S:
+            events.append(
+                TruthEvent(
+                    at_s, rule.rule_id, "line.cross", path.object_id, path.class_name, way.value
+                )
+            )
+    return events
+
+
+def _crossings(path: FootPath, points: Sequence[Point]) -> list[tuple[float, int]]:
+    """(time, sign) of every crossing of the polyline; sign 1 is to the arrow's right, -1 to its left."""
+    found = []
+    before, after = path.xy[:-1], path.xy[1:]
+    for a, b in pairwise(points):
+        arrow = np.array([b.x - a.x, b.y - a.y])
+        # y points down, so a positive cross product is to the arrow's right in the picture.
+        side0 = arrow[0] * (before[:, 1] - a.y) - arrow[1] * (before[:, 0] - a.x)
+        side1 = arrow[0] * (after[:, 1] - a.y) - arrow[1] * (after[:, 0] - a.x)
+        for i in np.flatnonzero((side0 > 0) != (side1 > 0)):
+            part = side0[i] / (side0[i] - side1[i])
+            at = before[i] + (after[i] - before[i]) * part
+            along = float((at - (a.x, a.y)) @ arrow / (arrow @ arrow))
+            if 0 <= along <= 1:
+                at_s = float(path.time_s[i] + (path.time_s[i + 1] - path.time_s[i]) * part)
+                found.append((at_s, 1 if side1[i] > 0 else -1))
+    return sorted(found)
