@@ -5,16 +5,16 @@ from types import TracebackType
 from typing import Self
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from vigil.config import HttpConfig, split_address
+from vigil.metrics.exposition import CONTENT_TYPE, Registry, render
 
 
 class WebServer:
     """Serves /metrics, /healthz (the process answers) and /readyz (it analyses frames)."""
 
     def __init__(
-        self, config: HttpConfig, *, registry: CollectorRegistry, ready: Callable[[], bool]
+        self, config: HttpConfig, *, registry: Registry, ready: Callable[[], bool]
     ) -> None:
         self._config = config
         self._registry = registry
@@ -51,9 +51,7 @@ class WebServer:
             await self._runner.cleanup()
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+        return web.Response(body=render(self._registry), headers={"Content-Type": CONTENT_TYPE})
 
     async def _healthz(self, request: web.Request) -> web.Response:
         return web.Response(text="alive\n")
