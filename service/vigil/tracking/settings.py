@@ -11,9 +11,9 @@ class MotionNoise:
     """
 
     measured: float = 0.06  # standard deviation of a detected centre, width or height
-    acceleration: float = 1.0  # spectral density of the centre's acceleration, sizes / s^1.5
-    growth: float = 0.15  # the same of width and height
-    start_speed: float = 1.5  # standard deviation of a new track's speed, sizes / s
+    acceleration: float = 0.7  # spectral density of the centre's acceleration, sizes / s^1.5
+    growth: float = 0.06  # the same of width and height
+    start_speed: float = 1.0  # standard deviation of a new track's speed, sizes / s
     start_growth: float = 0.2
 
 
@@ -28,10 +28,10 @@ class TrackerSettings:
     confirm_s: float = 0.15  # and this long after the first
     lost_s: float = 2.0  # how long an unseen track is kept for its object to come back
     least_similarity: float = 0.2  # buffered IoU that a pair needs
-    buffer: float = 0.1  # by this part of its size a box is widened for comparison, at least
-    buffer_sigmas: float = 1.0  # and by so many standard deviations of its predicted place
-    most_buffer: float = 1.0  # but not by more than this part
+    buffer: float = 0.08  # by this part of its size a box is widened for comparison, at least
+    buffer_sigmas: float = 2.0  # and by so many standard deviations of its predicted place
+    most_buffer: float = 1.3  # but not by more than this part
     class_factor: float = 0.6  # similarity of a pair whose classes differ is multiplied by it
-    duplicate_iou: float = 0.7  # no track begins on a box so like a seen one of its class
+    duplicate_iou: float = 0.6  # no track begins on a box so like a seen one of its class
     most_tracks: int = 512  # bounds memory: no track begins beyond it
     noise: MotionNoise = field(default_factory=MotionNoise)

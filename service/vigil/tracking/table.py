@@ -36,7 +36,7 @@ class TrackTable:
     ) -> "TrackTable":
         """New tracks, one for each detection, numbered from ``first_id``."""
         count = len(detections)
-        votes = np.zeros((count, int(detections.class_id.max(initial=-1)) + 1))
+        votes = np.zeros((count, int(detections.class_id.max(initial=0)) + 1))
         votes[np.arange(count), detections.class_id] = detections.score
         return cls(
             track_id=np.arange(first_id, first_id + count),
