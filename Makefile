@@ -1,0 +1,65 @@
+# Everything works from a fresh clone: the first target that needs .venv makes it.
+# The two commands to know: `make demo` and `make test`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+PROTOS := $(sort $(wildcard proto/vigil/v1/*.proto))
+
+# make demo SOURCE=video.mp4 DURATION=40
+SOURCE ?=
+DURATION ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format lint types floors stubs faults soak density clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make .venv with everything that demo and test need
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "vigil needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt \
+		-e '.[embedded,video,train,evaluate,dev]'
+	@touch $@
+
+demo: $(STAMP) ## See it work; SOURCE=file|rtsp://…|http://…, DURATION=seconds
+	$(BIN)/vigil demo $(if $(SOURCE),'$(SOURCE)') $(if $(DURATION),--duration $(DURATION))
+
+test: $(STAMP) ## Run all tests that need no GPU
+	$(BIN)/python -m pytest -m "not gpu and not slow"
+
+check: lint types floors test ## What CI runs: format, lint, types, floors, tests (stubs among them)
+
+lint: $(STAMP) ## Format and lint, changing nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(STAMP) ## Format and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(STAMP) ## Check the types
+	$(BIN)/mypy
+
+floors: $(STAMP) ## Check which room imports which
+	$(BIN)/lint-imports
+
+stubs: $(STAMP) ## Renew the generated stubs in service/vigil/v1
+	$(BIN)/python -m grpc_tools.protoc -I proto --python_out=service --pyi_out=service \
+		--grpc_python_out=service $(PROTOS)
+
+faults: $(STAMP) ## Long: break things and see them mend
+	$(BIN)/python -m pytest tests/faults -m "not gpu"
+
+soak: $(STAMP) ## Long: two hours under load
+	$(BIN)/python -m pytest tests/faults -m soak --timeout 9000
+
+density: $(STAMP) ## Long: eight 1080p25 streams on this machine, measured
+	$(BIN)/vigil bench density
+
+clean: ## Remove what was made, .venv included
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
