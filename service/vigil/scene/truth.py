@@ -1,14 +1,15 @@
 """What truly happens in a scene by zone and line rules, from exact foot points at full frame rate.
 
 Written apart from `vigil.rules`, to judge it: geometry here is of exact crossings, without trackers,
-scores or hysteresis. The foot point of an object is the middle of its box's lower edge.
+scores or hysteresis. The foot point of an object is the middle of its box's lower edge. An object is in
+view while at least IN_VIEW of its box is inside the picture, whether hidden by others or not.
 
-An event counts where
-- the object had been in view for SEEN_S before it: at least IN_VIEW of its body inside the picture
-  (whether hidden or not), so that a detector had a fair chance to know it;
+An event is required of whoever watches where
+- the object had been in view for SEEN_S before it, so that a detector had a fair chance to know it;
 - the new state lasts for SETTLE_S: a foot that swings over a line and back has not crossed it.
-An object that appears inside a zone has not entered it, and one that leaves the picture inside a zone
-has not left the zone. zone.dwell happens once a stay, where ``dwell_s`` is above 0.
+Optional, neither a miss nor a false alarm, are events sooner than that after coming into view, and what
+happens by coming into view or leaving it inside a zone (a zone.enter and a zone.exit by the rules).
+zone.dwell happens once a stay, where ``dwell_s`` is above 0.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,9 +24,10 @@ from vigil.spec import Direction, LineRule, Point, Rule, ZoneRule
 
 SEEN_S = 1.0
 SETTLE_S = 0.4
+IN_VIEW = 0.4
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
-_GAP_S = 0.5  # an object that is out of view for longer has left
+GAP_S = 0.5  # an object that is out of view for longer has left
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class TruthEvent:
 
     Right: to the right-hand side of the arrow from the line's first point to its last, as one sees it in
     the picture (y down): across an arrow that points right, downwards is right.
+    One that is not ``required`` may be published or not; see the module.
     """
 
     time_s: float
@@ -42,6 +45,7 @@ class TruthEvent:
     object_id: int
     class_name: str
     direction: str = ""
+    required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +76,6 @@ def truth_events(
     return sorted(events, key=lambda event: (event.time_s, event.rule_id, event.object_id))
 
 
-IN_VIEW = 0.4
-
-
 def foot_paths(moments: Iterable[tuple[float, Sequence[SceneObject]]]) -> list[FootPath]:
     """Each object's path, cut where it is out of view for over half a second."""
     rows: dict[int, list[tuple[float, float, float]]] = {}
@@ -86,7 +87,7 @@ def foot_paths(moments: Iterable[tuple[float, Sequence[SceneObject]]]) -> list[F
                 continue
             path = rows.setdefault(thing.object_id, [])
             names[thing.object_id] = thing.class_name
-            if path and time_s - path[-1][0] > _GAP_S:
+            if path and time_s - path[-1][0] > GAP_S:
                 done.append(_path(thing.object_id, names, path))
                 path.clear()
             x0, _, x1, y1 = thing.xyxy
@@ -114,36 +115,41 @@ def inside(polygon: Sequence[Point], xy: F64) -> Bool:
 
 
 def _zone_events(path: FootPath, rule: ZoneRule) -> list[TruthEvent]:
-    events = []
-    state: bool | None = None
-    begun_s = -1.0
-    first_s = float(path.time_s[0])
+    events: list[TruthEvent] = []
+    first_s, last_s = float(path.time_s[0]), float(path.time_s[-1])
+
+    def happen(kind: str, at_s: float, *, required: bool) -> None:
+        events.append(
+            TruthEvent(at_s, rule.rule_id, kind, path.object_id, path.class_name, "", required)
+        )
+
     for start_s, end_s, within in _stays(path.time_s, inside(rule.polygon, path.xy)):
-        if state is not None:
-            kind = "zone.enter" if within else "zone.exit"
-            if start_s - first_s >= SEEN_S:
-                events.append(
-                    TruthEvent(start_s, rule.rule_id, kind, path.object_id, path.class_name)
-                )
-        state = within
-        begun_s = start_s
-        if within and rule.dwell_s > 0 and end_s - begun_s >= rule.dwell_s:
-            at_s = max(begun_s + rule.dwell_s, first_s + SEEN_S)
-            events.append(
-                TruthEvent(at_s, rule.rule_id, "zone.dwell", path.object_id, path.class_name)
-            )
+        known = start_s - first_s >= SEEN_S
+        if within:
+            happen("zone.enter", start_s, required=known)
+            if 0 < rule.dwell_s <= end_s - start_s:
+                at_s = start_s + rule.dwell_s
+                happen("zone.dwell", at_s, required=known and end_s - at_s >= SETTLE_S)
+            if end_s == last_s:
+                happen("zone.exit", end_s, required=False)
+        elif start_s > first_s:
+            happen("zone.exit", start_s, required=known)
     return events
 
 
 def _stays(time_s: F64, within: Bool) -> list[tuple[float, float, bool]]:
-    """Runs of one state as (start, end, state); those shorter than SETTLE_S join their neighbours."""
+    """Runs of one state as (start, end, state); those shorter than SETTLE_S join the run before.
+
+    A first run that is too short takes the state of the next.
+    """
     edges = [0, *(np.flatnonzero(np.diff(within)) + 1).tolist(), len(within)]
     stays: list[tuple[float, float, bool]] = []
     for low, high in pairwise(edges):
         end_s = float(time_s[min(high, len(time_s) - 1)])
         stay = (float(time_s[low]), end_s, bool(within[low]))
-        brief = stays and end_s - stay[0] < SETTLE_S
-        if stays and (brief or stays[-1][2] == stay[2]):
+        if stays and stays[-1][1] - stays[-1][0] < SETTLE_S:
+            stays[-1] = (stays[-1][0], end_s, stay[2])  # only the first run can be so short
+        elif stays and (end_s - stay[0] < SETTLE_S or stays[-1][2] == stay[2]):
             stays[-1] = (stays[-1][0], end_s, stays[-1][2])
         else:
             stays.append(stay)
@@ -160,12 +166,11 @@ def _line_events(path: FootPath, rule: LineRule) -> list[TruthEvent]:
     events = []
     for at_s, sign in crossings:
         way = Direction.RIGHT if sign > 0 else Direction.LEFT
-        wanted = rule.direction in (Direction.BOTH, way)
-        if wanted and at_s - float(path.time_s[0]) >= SEEN_S:
+        if rule.direction in (Direction.BOTH, way):
+            known = at_s - float(path.time_s[0]) >= SEEN_S
+            who = (path.object_id, path.class_name)
             events.append(
-                TruthEvent(
-                    at_s, rule.rule_id, "line.cross", path.object_id, path.class_name, way.value
-                )
+                TruthEvent(at_s, rule.rule_id, "line.cross", *who, way.value, required=known)
             )
     return events
 
