@@ -1,5 +1,6 @@
 """Reading the event log: pages of the past, and watching it from any cursor on without gap or repeat."""
 
+import math
 import sqlite3
 from collections.abc import AsyncIterator
 from functools import partial
@@ -16,7 +17,7 @@ from vigil.store.database import Database
 
 SCAN = 20_000  # events looked at in one read, whether they pass the filter or not: 20 ms here
 PAGE = 256  # events that a watcher holds at most
-SKEW_S = 3600.0  # how far an event's own time may lie from when it was stored (clock steps)
+ROUNDING_S = 0.001  # an event's text has its time in whole milliseconds
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,13 +153,21 @@ class EventLog:
     ) -> tuple[int, int]:
         """The positions between which events may lie: after the first, up to the second."""
         newest, _, floor = table.position(connection)
-        first = self._parse(cursor, floor) if cursor else floor
-        last = newest
-        if start_s is not None:
-            first = max(first, _first_stored_since(connection, start_s - SKEW_S, floor, newest) - 1)
-        if end_s is not None:
-            last = min(last, _first_stored_since(connection, end_s + SKEW_S, floor, newest))
-        return first, last
+        first, last = (self._parse(cursor, floor) if cursor else floor), newest
+        if start_s is not None or end_s is not None:
+            # An event's time says little of its cursor: a client may push pictures of last week.
+            lowest, highest = connection.execute(
+                "SELECT min(cursor), max(cursor) FROM event"
+                " WHERE occurred_at_s >= ? AND occurred_at_s < ?",
+                (
+                    -math.inf if start_s is None else start_s - ROUNDING_S,
+                    math.inf if end_s is None else end_s + ROUNDING_S,
+                ),
+            ).fetchone()
+            if lowest is None:
+                return newest, newest
+            first, last = max(first, lowest - 1), min(last, highest)
+        return first, max(first, last)
 
     async def _read(
         self, where: EventFilter, *, after: int, last: int, limit: int
@@ -214,21 +223,3 @@ def _condition(where: EventFilter) -> tuple[str, list[str]]:
             condition += f" AND {column} IN ({','.join('?' * len(wanted))})"
             values += [str(value) for value in wanted]
     return condition, values
-
-
-def _first_stored_since(
-    connection: sqlite3.Connection, utc_s: float, floor: int, newest: int
-) -> int:
-    """The first cursor whose event was stored at or after a time; beyond the newest where none was."""
-    low, high = floor + 1, newest + 1
-    while low < high:
-        middle = (low + high) // 2
-        row = connection.execute(
-            "SELECT cursor, stored_at_s FROM event WHERE cursor >= ? ORDER BY cursor LIMIT 1",
-            (middle,),
-        ).fetchone()
-        if row is None or row[1] >= utc_s:
-            high = middle
-        else:
-            low = row[0] + 1
-    return low

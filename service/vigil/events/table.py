@@ -13,10 +13,10 @@ from vigil.data import Event
 from vigil.events.schema import encode
 
 _INSERT = (
-    "INSERT INTO event (cursor, event_key, stream_id, event_seq, type, phase, rule_id, stored_at_s,"
-    " captured_s, body) VALUES "
+    "INSERT INTO event (cursor, event_key, stream_id, event_seq, type, phase, rule_id,"
+    " occurred_at_s, stored_at_s, captured_s, body) VALUES "
 )
-_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # Rows in one statement. sqlite3 gives the GIL away at each step: with a row a step, an event loop that
 # is busy held a writer up for 5 ms (the switch interval) again and again.
 _ROWS = (256, 32, 4, 1)
@@ -112,8 +112,8 @@ def _insert(
         seqs.append(seq)
         body = encode(event, seq)
         times = (stored_at_s, event.captured_s)
-        key = event_key(event_id)
-        rows.append((cursor, key, stream_id, seq, kind, str(phase), event.rule_id, *times, body))
+        named = (cursor, event_key(event_id), stream_id, seq, kind, str(phase), event.rule_id)
+        rows.append((*named, event.occurred_at_s, *times, body))
         fresh.append(Unsent(cursor, event_id, stream_id, kind, str(phase), *times, body))
     _insert_rows(connection, rows)
     connection.executemany(_COUNT_ON, last.items())

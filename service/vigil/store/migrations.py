@@ -35,12 +35,14 @@ CREATE TABLE event (
     type TEXT NOT NULL,
     phase TEXT NOT NULL,
     rule_id TEXT,
+    occurred_at_s REAL NOT NULL,
     stored_at_s REAL NOT NULL,
     captured_s REAL NOT NULL,
     body BLOB NOT NULL
 );
 CREATE UNIQUE INDEX event_by_key ON event (event_key);
 CREATE INDEX event_by_stream ON event (stream_id);
+CREATE INDEX event_by_time ON event (occurred_at_s);
 CREATE TABLE batch (
     last INTEGER PRIMARY KEY,
     published_at_s REAL NOT NULL

@@ -1,0 +1,1 @@
+"""What vigil can do on this machine, measured, beside what others do there."""
