@@ -1,11 +1,54 @@
 """The little of a gRPC client that vigil's own tools share."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from vigil.api.convert import spec_message
 from vigil.errors import Unavailable
+from vigil.spec import StreamSpec
+from vigil.v1 import streams_pb2, streams_pb2_grpc
+
+CALL_TIMEOUT_S = 30.0
+
+
+class StreamClient:
+    """Streams of a running service. Calls raise grpc.aio.AioRpcError."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = grpc.aio.insecure_channel(address)
+        self._streams = streams_pb2_grpc.StreamServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._channel.close(None)
+
+    async def add(self, spec: StreamSpec) -> None:
+        """Register and start a stream."""
+        request = streams_pb2.AddStreamRequest(spec=spec_message(spec))
+        await self._streams.AddStream(request, timeout=CALL_TIMEOUT_S)
+
+    async def remove(self, stream_id: str) -> None:
+        """Stop a stream; when this returns, its last events are with the service."""
+        request = streams_pb2.RemoveStreamRequest(stream_id=stream_id)
+        await self._streams.RemoveStream(request, timeout=CALL_TIMEOUT_S)
+
+    async def watch(self, *stream_ids: str) -> AsyncIterator[streams_pb2.Stream]:
+        """Streams as they are, then as they change."""
+        request = streams_pb2.WatchStreamsRequest(stream_ids=stream_ids)
+        async for answer in self._streams.WatchStreams(request):
+            yield answer.stream
 
 
 async def wait_serving(address: str, *, timeout_s: float) -> None:

@@ -124,6 +124,8 @@ class Engine:
             link.close()
 
     def _accept(self, link: HostLink) -> None:
+        if self._links.get(link.host_id) is not link:
+            return  # detached since `select`: its host may be attached again under the same id
         try:
             parcels = link.channel.drain()
         except ChannelClosed:

@@ -1,23 +1,17 @@
 """The model on its device, warm: pictures in, detections out."""
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import structlog
 import torch
 
 from vigil.data import U8, Detections
-from vigil.vision.detector import Detector, Precision, probe
+from vigil.engine.precision import fastest_detector
+from vigil.vision.detector import Precision
 from vigil.vision.manifest import Manifest
 from vigil.vision.postprocess import detections_of
-
-log = structlog.get_logger()
-
-_PROBE_SEED = 7
-_PROBE_PICTURES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +36,7 @@ class Runner:
         self.device = _resolve(device)
         if threads:
             torch.set_num_threads(threads)
-        self._detector = _fastest(manifest, device=self.device)
+        self._detector = fastest_detector(manifest, device=self.device)
         self._batch: U8 = np.zeros(
             (max_batch, manifest.input_height_px, manifest.input_width_px, 3), np.uint8
         )
@@ -92,28 +86,3 @@ def _resolve(device: str) -> str:
     if device != "auto":
         return device
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _fastest(manifest: Manifest, *, device: str) -> Detector:
-    """The detector in the precision that the device runs fastest, where that agrees with float32."""
-    reference = Detector(manifest, device=device)
-    precision = _half(device)
-    if precision == "float32":
-        return reference
-    detector = Detector(manifest, device=device, precision=precision)
-    noise = np.random.default_rng(_PROBE_SEED).integers(
-        0, 256, (_PROBE_PICTURES, *detector.shape), np.uint8
-    )
-    agreement = probe(detector, reference, noise)
-    if agreement.good:
-        return detector
-    log.warning("precision_refused", precision=precision, **dataclasses.asdict(agreement))
-    return reference
-
-
-def _half(device: str) -> Precision:
-    """Sixteen bits where the device computes in them: a CPU needs AMX or AVX512-BF16."""
-    if device != "cpu":
-        return "float16"
-    amx, avx = torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported()
-    return "bfloat16" if amx or avx else "float32"

@@ -1,0 +1,69 @@
+"""What the demo prints: events as they come, and a summary with its accuracy where the truth is known."""
+
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from vigil.bench.demo import DemoRun
+from vigil.bench.scrape import percentile
+from vigil.data import Event, Phase
+from vigil.v1 import streams_pb2
+
+_SILENT = ("marker", "track")  # one a frame: measured, not shown
+_COLOURS = {"zone.enter": "green", "zone.exit": "yellow", "line.cross": "cyan"}
+
+
+def show_event(console: Console, event: Event) -> None:
+    """One line for an event that people want to see."""
+    if event.type in _SILENT:
+        if event.type == "track" and event.phase is Phase.NEW:
+            console.print(f"  {_clock(event)}  [dim]{event.class_name} {event.track_id} seen[/dim]")
+        return
+    colour = _COLOURS.get(event.type, "white")
+    direction = event.attributes.get("direction")
+    console.print(
+        f"  {_clock(event)}  [{colour}]{event.type:<11}[/{colour}] {event.rule_id:<11} "
+        f"{event.class_name} {event.track_id}"
+        f"{f' to the {direction}' if direction else ''}  score {event.score or 0:.2f}"
+    )
+
+
+def show_status(console: Console, status: streams_pb2.StreamStatus) -> None:
+    """One line for a state of the stream; not again for every rate."""
+    name = streams_pb2.StreamStatus.State.Name(status.state)
+    if status.analysed_fps:
+        return
+    reason = streams_pb2.StreamStatus.Reason.Name(status.reason) if status.reason else ""
+    console.print(f"stream   {name} {reason} {status.detail}".rstrip())
+
+
+def summary(console: Console, run: DemoRun) -> None:
+    """What was done, how fast, and how right where that is known."""
+    scrape = run.scrape
+    assert scrape is not None
+    console.print()
+    outcomes = scrape.by("vigil_frames_total", "outcome")
+    frames = ", ".join(f"{name} {count:.0f}" for name, count in outcomes.items() if count)
+    console.print(
+        f"frames   read {scrape.total('vigil_frames_read_total'):.0f}: {frames or 'none'}"
+    )
+    stages = {
+        stage: scrape.mean_s("vigil_stage_seconds", stage=stage)
+        for stage in ("decode", "resize", "infer", "track", "rules", "outbox", "publish")
+    }
+    console.print(
+        "mean     "
+        + ", ".join(f"{name} {mean * 1000:.1f} ms" for name, mean in stages.items() if mean)
+    )
+    middle, tail = percentile(run.latency_s, 50), percentile(run.latency_s, 95)
+    if middle is not None and tail is not None:
+        console.print(
+            f"latency  capture to Redis: median {middle * 1000:.0f} ms, "
+            f"95 % within {tail * 1000:.0f} ms, over {len(run.latency_s)} frames"
+        )
+    shown = [event for event in run.events if event.type not in _SILENT]
+    console.print(f"events   {len(shown)} of zone and line, {len(run.events)} in all")
+
+
+def _clock(event: Event) -> str:
+    return datetime.fromtimestamp(event.occurred_at_s, UTC).strftime("%H:%M:%S.%f")[:-4]
