@@ -7,7 +7,7 @@ from itertools import pairwise
 from vigil.data import Event
 from vigil.rules.geometry import crossings, distance
 from vigil.rules.report import Reporter
-from vigil.rules.subject import Admission, Moment, Reason, Subject
+from vigil.rules.subject import SETTLED_S, Admission, Moment, Reason, Subject
 from vigil.spec import Direction, LineRule
 
 HELD_S = 2.0  # a crossing of an object that is not admitted yet is kept this long
@@ -44,7 +44,7 @@ class LineWatch:
             return
         if changed:
             self._cross(subject, passage)
-        if passage.net and distance(subject.foot, self._segments) >= self.rule.hysteresis:
+        if passage.net and self._is_settled(subject, passage, moment):
             direction = Direction.RIGHT if passage.net > 0 else Direction.LEFT
             passage.net = 0
             if self.rule.direction in (Direction.BOTH, direction):
@@ -63,6 +63,13 @@ class LineWatch:
         """The rule or the run is over; crossings are instant, so none is open."""
         self._passages.clear()
         yield from ()
+
+    def _is_settled(self, subject: Subject, passage: _Passage, moment: Moment) -> bool:
+        """Whether it is clear of the line that it crossed, or has long been across."""
+        return (
+            moment.time_s - passage.crossed_s >= SETTLED_S
+            or distance(subject.foot, self._segments) >= self.rule.hysteresis
+        )
 
     def _cross(self, subject: Subject, passage: _Passage) -> None:
         found = list(crossings(subject.previous_foot, subject.foot, self._segments))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from vigil.data import Event
 from vigil.rules.geometry import crossings, distance, inner_edges, most_hysteresis, off_border
 from vigil.rules.report import TOLERANCE_S, Episode, Reporter, seconds
-from vigil.rules.subject import Admission, Moment, Reason, Subject
+from vigil.rules.subject import SETTLED_S, Admission, Moment, Reason, Subject
 from vigil.spec import ZoneRule
 
 
@@ -46,7 +46,7 @@ class ZoneWatch:
             self._stays[subject.track.track_id] = stay
         elif inside != stay.inside:
             stay.inside, stay.turned_s = inside, self._turning_s(subject)
-        if inside != stay.within and self._is_past_edge(subject):
+        if inside != stay.within and self._is_settled(subject, stay, moment):
             if inside:
                 stay.within, stay.entered_s, stay.appeared = True, stay.turned_s, False
             else:
@@ -83,8 +83,12 @@ class ZoneWatch:
         path = off_border(subject.previous_foot), off_border(subject.foot)
         return subject.time_at(max((c.part for c in crossings(*path, self._edges)), default=1.0))
 
-    def _is_past_edge(self, subject: Subject) -> bool:
-        return distance(off_border(subject.foot), self._edges) >= self._hysteresis
+    def _is_settled(self, subject: Subject, stay: _Stay, moment: Moment) -> bool:
+        """Whether it is well past the edge that it crossed last, or has long been past it."""
+        return (
+            moment.time_s - stay.turned_s >= SETTLED_S
+            or distance(off_border(subject.foot), self._edges) >= self._hysteresis
+        )
 
     def _enter(self, subject: Subject, stay: _Stay, moment: Moment) -> Event:
         stay.announced = True

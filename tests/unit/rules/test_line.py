@@ -57,11 +57,18 @@ def test_crossing_with_jitter_on_the_line_counts_once_at_the_last_passage():
     assert happened_s(event) == pytest.approx(0.7)
 
 
-def test_a_slow_walker_is_counted_once_clear_of_the_line_with_the_time_of_passage():
-    frames = [(track((0.5, 0.4976 + 0.001 * n)),) for n in range(20)]
+def test_a_crossing_is_told_once_the_object_is_clear_of_the_line_with_the_time_of_passage():
+    frames = [(track((0.5, 0.4976 + 0.003 * n)),) for n in range(10)]
     ((frame_s, event),) = play(rule_set(line(hysteresis=0.01)), frames)
-    assert happened_s(event) == pytest.approx(0.48)
-    assert frame_s == pytest.approx(2.6)
+    assert happened_s(event) == pytest.approx(0.16)
+    assert frame_s == pytest.approx(1.0)
+
+
+def test_who_stops_just_past_the_line_is_told_after_a_second():
+    frames = [(track((0.5, 0.499)),), *[(track((0.5, 0.501)),)] * 9]
+    ((frame_s, event),) = play(rule_set(line(hysteresis=0.1)), frames)
+    assert happened_s(event) == pytest.approx(0.1)
+    assert frame_s == pytest.approx(1.2)
 
 
 def test_going_around_the_end_of_a_line_is_no_crossing():
