@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -40,6 +41,7 @@ class Child(Generic[Sent, Received]):
         self._end = end
         self._unsent: deque[tuple[Sent, tuple[int, ...], bytes]] = deque()
         self._channel: Channel[Sent, Received] | None = None
+        self._theirs: socket.socket | None = None  # until the process has it
         self._process: asyncio.subprocess.Process | None = None
         self._ended: asyncio.Task[None] | None = None
         self._reading = False
@@ -54,11 +56,20 @@ class Child(Generic[Sent, Received]):
         """Whether the process has been started and has not ended."""
         return self._process is not None and self._process.returncode is None
 
-    async def start(self) -> None:
-        """Start the process, in a session of its own: a terminal's signals are not for it."""
-        ours, theirs = socket_pair()
+    def open(self) -> None:
+        """Begin the conversation: what is sent from now on waits for the process, in order."""
+        ours, self._theirs = socket_pair()
         ours.setblocking(False)
         self._channel = Channel(ours, self._receives)
+        self.resume()
+
+    async def start(self) -> None:
+        """Start the process, in a session of its own: a terminal's signals are not for it.
+
+        Raises OSError where the machine has no room for another; the conversation is then over.
+        """
+        assert self._theirs is not None, "open comes first"
+        theirs, self._theirs = self._theirs, None
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", self._module, str(theirs.fileno())),
@@ -66,9 +77,11 @@ class Child(Generic[Sent, Received]):
                 start_new_session=True,
                 stdin=asyncio.subprocess.DEVNULL,
             )
+        except BaseException:  # cancelled, too: a process that nobody waits for must meet the end
+            self._close()
+            raise
         finally:
             theirs.close()
-        self.resume()
         self._ended = asyncio.create_task(self._wait_for_end())
 
     def send(
@@ -120,20 +133,25 @@ class Child(Generic[Sent, Received]):
     async def _wait_for_end(self) -> None:
         assert self._process is not None
         status = await self._process.wait()
-        if self._channel is not None:
+        try:
             self._read()  # what it said before it died
-        self._close()
-        self._end(status)
+        finally:
+            self._close()
+            self._end(status)
 
     def _read(self) -> None:
         if self._channel is None:
             return
         try:
-            for parcel in self._channel.drain():
-                self._take(parcel)
-                parcel.close()
+            parcels = self._channel.drain()
         except ChannelClosed:
             self._close()
+            return
+        for parcel in parcels:
+            try:
+                self._take(parcel)
+            finally:
+                parcel.close()
 
     def _send_now(self, message: Sent, descriptors: tuple[int, ...], payload: bytes) -> bool:
         assert self._channel is not None
@@ -150,10 +168,10 @@ class Child(Generic[Sent, Received]):
             message, descriptors, payload = self._unsent[0]
             if not self._send_now(message, descriptors, payload):
                 return
-            for fd in descriptors:
-                os.close(fd)
-            if self._unsent:
+            if self._unsent:  # else the child is gone, and `_close` has closed them all
                 self._unsent.popleft()
+                for fd in descriptors:
+                    os.close(fd)
         if self._channel is not None:
             asyncio.get_running_loop().remove_writer(self._channel.fileno())
 

@@ -82,7 +82,7 @@ class EngineKeeper:
         self._child = Child("vigil.engine", FromEngine, take=self._take, end=self._ended)
         self._started_s = self._clock.monotonic_s()
         self._delay.started()
-        await self._child.start()
+        self._child.open()
         settings = self._settings
         self._child.send(
             EngineSettings(
@@ -96,6 +96,11 @@ class EngineKeeper:
             ),
             descriptors=(self._page.slab.fd,),
         )
+        try:
+            await self._child.start()
+        except OSError as error:
+            log.error("engine_cannot_start", error=error.strerror)
+            self._ended(-1)
 
     def attach(self, message: AttachHost, *, socket_fd: int, slots_fd: int) -> None:
         """Let frames of a host in."""

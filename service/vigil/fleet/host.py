@@ -7,6 +7,7 @@ from typing import Protocol
 import structlog
 
 from vigil.clock import Clock
+from vigil.errors import Unavailable
 from vigil.fleet.child import Child
 from vigil.fleet.engine import EngineKeeper
 from vigil.fleet.restart import RestartDelay
@@ -105,8 +106,17 @@ class HostKeeper:
         """Whether the process takes messages."""
         return self._ready.is_set()
 
+    def expect_process(self) -> None:
+        """Raise Unavailable while there is no process to ask."""
+        if self._child is None:
+            raise Unavailable("the process that reads this is being restarted; try again")
+
     async def start(self) -> None:
-        """Start the process and give it its settings and its streams."""
+        """Start the process and give it its settings and its streams.
+
+        All messages are sent before the first await: whoever else sends, while the process is being
+        started, comes after the settings.
+        """
         world, settings = self._world, self._world.settings
         manifest = world.manifest
         self._slots = Slots.create(
@@ -122,7 +132,7 @@ class HostKeeper:
         self._child = Child("vigil.host", FromHost, take=self._take, end=self._ended)
         self._started_s = world.clock.monotonic_s()
         self._delay.started()
-        await self._child.start()
+        self._child.open()
         self._child.send(
             HostSettings(
                 host_id=self.host_id,
@@ -142,6 +152,11 @@ class HostKeeper:
         self.connect()
         for placed in self._placed.values():
             self._begin(placed)
+        try:
+            await self._child.start()
+        except OSError as error:
+            log.error("host_cannot_start", host=self.host_id, error=error.strerror)
+            self._ended(-1)
 
     def connect(self) -> None:
         """Join this host and the engine by a socket of their own, if both are there."""
@@ -233,6 +248,7 @@ class HostKeeper:
     def _begin(self, placed: _Placed) -> None:
         assert self._page is not None
         placed.stopped.clear()
+        self._page.ledger(placed.record).clear()  # ours to write until the host has the stream
         self._world.accounts.begin(placed.spec.stream_id, self._page, placed.record)
         self.send(StartStream(record=placed.record, spec=placed.spec))
 

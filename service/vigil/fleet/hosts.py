@@ -64,7 +64,7 @@ class Hosts:
     async def start(self) -> None:
         """Start the engine and one host, so that clients' pictures have a place to go."""
         await self.engine.start()
-        await self._add_host()
+        await self._new_host().start()
 
     async def stop(self, grace_s: float) -> None:
         """End the streams, take their last events, then end the engine."""
@@ -79,10 +79,14 @@ class Hosts:
             key=lambda each: len(each.streams),
             default=None,
         )
-        if host is None:
-            host = await self._add_host()
+        if host is not None:
+            self._host_of[spec.stream_id] = host
+            host.place(spec)
+            return
+        host = self._new_host()
         self._host_of[spec.stream_id] = host
-        host.place(spec)
+        host.place(spec)  # before it is started: others may fill it while it is
+        await host.start()
 
     async def take_away(self, stream_id: str) -> None:
         """Stop a stream, wherever it runs, and wait until nothing of it is left."""
@@ -125,14 +129,13 @@ class Hosts:
         self._listener.restarted("host", reason)
         self._listener.host_ended(host)
 
-    async def _add_host(self) -> HostKeeper:
+    def _new_host(self) -> HostKeeper:
         self._named += 1
         host = HostKeeper(f"host-{self._named}", self._world, self)
         self._intakes[host.host_id] = EventIntake(
             self._append, pause=host.pause, resume=host.resume
         )
         self._hosts.append(host)
-        await host.start()
         return host
 
     def _engine_ready(self, ready: EngineReady) -> None:

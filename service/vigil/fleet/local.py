@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -46,6 +46,8 @@ from vigil.vision.manifest import Manifest
 
 log = structlog.get_logger()
 
+Result = TypeVar("Result")
+
 WATCH_S = 1.0  # how often progress and rates are looked at
 _PLAYING = (StreamState.ONLINE, StreamState.DEGRADED)
 
@@ -79,7 +81,8 @@ class LocalFleet:
         self._lost_connections: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._watch: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._pushing: set[str] = set()  # registered streams that a client pushes into
 
     async def start(self) -> None:
         """Start the engine, one host, and every registered stream that is enabled."""
@@ -102,6 +105,9 @@ class LocalFleet:
 
     async def add(self, spec: StreamSpec) -> Stream:
         """Register and start a stream."""
+        return await self._finish(self._add(spec))
+
+    async def _add(self, spec: StreamSpec) -> Stream:
         async with self._lock(spec.stream_id):
             if spec.stream_id not in self._registry:
                 if spec.stream_id in self.book:
@@ -116,6 +122,9 @@ class LocalFleet:
 
     async def update(self, spec: StreamSpec, *, fields: frozenset[str], generation: int) -> Stream:
         """Change a stream, and restart its capture only if its source is another."""
+        return await self._finish(self._update(spec, fields=fields, generation=generation))
+
+    async def _update(self, spec: StreamSpec, *, fields: frozenset[str], generation: int) -> Stream:
         async with self._lock(spec.stream_id):
             held = self._registry.get(spec.stream_id).spec
             named = fields or frozenset(StreamSpec.__struct_fields__)
@@ -129,6 +138,9 @@ class LocalFleet:
 
     async def remove(self, stream_id: str) -> None:
         """Stop and forget a stream."""
+        await self._finish(self._remove(stream_id))
+
+    async def _remove(self, stream_id: str) -> None:
         async with self._lock(stream_id):
             await self._registry.remove(stream_id)
             await self._end(stream_id)
@@ -155,6 +167,7 @@ class LocalFleet:
                 self.hosts.engine.failure or "the model is being loaded; try again in some seconds"
             )
         host = self.hosts.least_loaded()
+        host.expect_process()
         number, future = self._requests.ask_picture(host.host_id)
         request = AnalysePicture(request_id=number, min_score=min_score, classes=classes)
         host.send(request, payload=encoded)
@@ -171,6 +184,7 @@ class LocalFleet:
                 f"stream {stream_id!r} is {state.value} and has no picture; "
                 "WatchStreams tells when it is online"
             )
+        host.expect_process()
         number, future = self._requests.ask_snapshot(host.host_id)
         host.send(
             TakeSnapshot(
@@ -194,6 +208,14 @@ class LocalFleet:
 
     async def open_push(self, spec: StreamSpec) -> PushSession:
         """Frames of a client, into a registered stream or one that lives as long as the session."""
+        opening = self._spawn(self._open_push(spec))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._close_unwanted)
+            raise
+
+    async def _open_push(self, spec: StreamSpec) -> LocalPushSession:
         async with self._lock(spec.stream_id):
             registered = spec.stream_id in self._registry
             if registered:
@@ -202,21 +224,22 @@ class LocalFleet:
                     raise StreamExists(
                         f"stream {spec.stream_id!r} has a source of its own; push under another id"
                     )
-            elif spec.stream_id in self.book:
+            if spec.stream_id in self._pushing or (not registered and spec.stream_id in self.book):
                 raise StreamExists(f"a client pushes frames as {spec.stream_id!r} already")
-            else:
+            if not registered:
                 self._check_room(spec)
                 self.book.enter(spec, 1)
                 await self.hosts.place(spec)
             host = self.hosts.host_of(spec.stream_id)
-        if host is None:
-            raise Unavailable(f"stream {spec.stream_id!r} is disabled; enable it first")
+            if host is None:
+                raise Unavailable(f"stream {spec.stream_id!r} is disabled; enable it first")
+            self._pushing.add(spec.stream_id)
         return LocalPushSession(
             spec.stream_id,
             host=host,
             requests=self._requests,
             result=self._result,
-            close=None if registered else self._end_push,
+            close=self._end_push,
         )
 
     def readings(self) -> Sequence[StreamReading]:
@@ -302,8 +325,18 @@ class LocalFleet:
         self.book.remove(stream_id)
 
     async def _end_push(self, stream_id: str) -> None:
+        self._pushing.discard(stream_id)
+        await self._finish(self._end_unregistered(stream_id))
+
+    async def _end_unregistered(self, stream_id: str) -> None:
         async with self._lock(stream_id):
-            await self._end(stream_id)
+            if stream_id not in self._registry:
+                await self._end(stream_id)
+
+    def _close_unwanted(self, opening: asyncio.Task[LocalPushSession]) -> None:
+        """The client was gone before its session was open."""
+        if not opening.cancelled() and opening.exception() is None:
+            self._spawn(opening.result().__aexit__(None, None, None))
 
     async def _watch_streams(self) -> None:
         while True:
@@ -356,7 +389,12 @@ class LocalFleet:
             lock = self._changing[stream_id] = asyncio.Lock()
         return lock
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _finish(self, change: Coroutine[Any, Any, Result]) -> Result:
+        """Carry a change through though its caller, an RPC, is cancelled: no half of it may stand."""
+        return await asyncio.shield(self._spawn(change))
+
+    def _spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

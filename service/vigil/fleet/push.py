@@ -19,7 +19,7 @@ class LocalPushSession:
         host: HostKeeper,
         requests: Requests,
         result: Callable[[PictureAnalysed], PictureResult],
-        close: Callable[[str], Awaitable[None]] | None,
+        close: Callable[[str], Awaitable[None]],
     ) -> None:
         self._stream_id = stream_id
         self._host = host
@@ -38,11 +38,11 @@ class LocalPushSession:
     ) -> None:
         """End the run; a stream made for this session goes with it."""
         self._host.send(EndPush(stream_id=self._stream_id))
-        if self._close is not None:
-            await self._close(self._stream_id)
+        await self._close(self._stream_id)
 
     async def push(self, encoded: bytes, *, captured_at_s: float | None) -> FrameResult:
         """Analyse one encoded picture."""
+        self._host.expect_process()
         number, future = self._requests.ask_picture(self._host.host_id)
         self._host.send(
             PushFrame(request_id=number, stream_id=self._stream_id, captured_at_s=captured_at_s),

@@ -54,6 +54,15 @@ class Room:
     camera: Camera
     reader: Reader | None
     leaving: bool = False
+    pushing: bool = False  # frames that clients pushed may still be queued
+
+    def reads(self) -> bool:
+        """Whether frames can still come in."""
+        return self.pushing if self.reader is None else self.reader.alive
+
+    def end_pushing(self) -> None:
+        """No pushed frame is queued any more."""
+        self.pushing = False
 
 
 class Host:
@@ -194,7 +203,7 @@ class Host:
         reader = None
         if not start.spec.source.uri.startswith("push:"):
             reader = Reader(camera, self._context)
-        self._rooms[start.spec.stream_id] = Room(camera, reader)
+        self._rooms[start.spec.stream_id] = Room(camera, reader, pushing=reader is None)
         if reader is not None:
             reader.start()
 
@@ -208,14 +217,14 @@ class Host:
         if room.reader is not None:
             room.reader.stop()
         else:
-            self._pictures.end_push(room.camera)
+            self._pictures.end_push(room.camera, then=room.end_pushing)
 
     def _sweep(self) -> None:
         """Forget the cameras that are leaving and of which nothing is on its way any more."""
         for stream_id, room in list(self._rooms.items()):
-            reading = room.reader is not None and room.reader.alive
-            if room.leaving and not reading and not room.camera.ledger.in_flight():
+            if room.leaving and not room.reads() and not room.camera.ledger.in_flight():
                 self._run_posted()  # the reader's last word: its run is over
+                room.camera.abandon_wishes()
                 del self._rooms[stream_id]
                 self._control.send(StreamStopped(stream_id=stream_id))
 

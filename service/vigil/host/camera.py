@@ -71,7 +71,6 @@ class Camera:
         self.spec = spec
         self.record = record
         self.ledger = context.page.ledger(record)
-        self.ledger.clear()
         self.slots = SlotPool(slots)
         self.state = StreamState.PENDING
         self._context = context
@@ -80,6 +79,9 @@ class Camera:
         self._run: Run | None = None  # the newest that the loop has seen frames of
         self._wishes: list[Then] = []  # those who wait for a snapshot
         self._wishes_lock = threading.Lock()
+        self._definition_lock = (
+            threading.Lock()
+        )  # a run begins with the spec that stands, or is changed
 
     # the reader's side
 
@@ -92,14 +94,17 @@ class Camera:
         self._context.send(RunWanted(stream_id=self.spec.stream_id))
         if not self._run_granted.wait(RUN_TIMEOUT_S):
             raise Unavailable("the service gave no run number in time; the stream tries again")
-        run = Run(self._granted_run, self.spec, self._context, anchor=anchor)
-        self._run = run
+        with self._definition_lock:
+            run = Run(self._granted_run, self.spec, self._context, anchor=anchor)
+            self._run = run
         return run
 
     def report(self, report: StreamReport) -> None:
         """Tell the service what the stream does."""
         self.state = report.state
         self._context.send(report)
+        if report.state is not StreamState.ONLINE:
+            self.abandon_wishes()
 
     def wants_picture(self) -> bool:
         """Whether somebody waits for a snapshot, so that the next frame is due whatever its time."""
@@ -160,14 +165,17 @@ class Camera:
 
     def change(self, spec: StreamSpec) -> None:
         """Take a new definition with the same source."""
-        self.spec = spec
-        if self._run is not None:
-            self._publish(self._run.change(spec, self._context))
+        with self._definition_lock:
+            self.spec = spec
+            events = self._run.change(spec, self._context) if self._run is not None else []
+        self._publish(events)
 
     def want_picture(self, then: Then) -> None:
-        """Call ``then`` with the next analysed frame and its full picture."""
+        """Call ``then`` with the next analysed frame and its full picture; None where none will come."""
         with self._wishes_lock:
             self._wishes.append(then)
+        if self.state is not StreamState.ONLINE:
+            self.abandon_wishes()
 
     def abandon_wishes(self) -> None:
         """No picture will come: tell those who wait."""

@@ -3,6 +3,7 @@
 import queue
 import socket
 import threading
+import time
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -12,6 +13,7 @@ from vigil.ipc.messages import FrameDone, FrameReady
 from vigil.ipc.slab import Slots
 
 SEND_TIMEOUT_S = 1.0
+STOP_POLL_S = 0.25  # how soon a reader that waits for the engine notices that it is stopped
 
 Carried = TypeVar("Carried")
 
@@ -30,6 +32,14 @@ class SlotPool:
             return self._free.get(block=timeout_s > 0, timeout=timeout_s or None)
         except queue.Empty:
             return None
+
+    def take_unless(self, stop: threading.Event, *, timeout_s: float) -> int | None:
+        """A free slot, waiting up to ``timeout_s`` for one, but no longer than until ``stop``."""
+        slot = self.take()
+        deadline_s = time.monotonic() + timeout_s
+        while slot is None and not stop.is_set() and time.monotonic() < deadline_s:
+            slot = self.take(timeout_s=STOP_POLL_S)
+        return slot
 
     def give_back(self, slot: int) -> None:
         """The slot may be written again."""
@@ -69,9 +79,13 @@ class EngineLink(Generic[Carried]):
         self._channel = Channel(sock, FrameDone)
         self._attached.set()
 
-    def wait_attached(self, timeout_s: float) -> bool:
-        """Whether there is an engine, waiting up to ``timeout_s`` for one."""
-        return self._attached.wait(timeout_s)
+    def wait_attached(self, timeout_s: float, stop: threading.Event) -> bool:
+        """Whether there is an engine, waiting for one up to ``timeout_s``, or until ``stop``."""
+        deadline_s = time.monotonic() + timeout_s
+        while not self._attached.wait(STOP_POLL_S):
+            if stop.is_set() or time.monotonic() >= deadline_s:
+                return False
+        return True
 
     def detach(self) -> list[Carried]:
         """The engine is gone: what it held comes back, and its slots are free."""

@@ -11,7 +11,15 @@ import numpy as np
 import structlog
 
 from vigil.clock import Anchor
-from vigil.data import U8, Detections, StreamState, Track, TrackState
+from vigil.data import (
+    U8,
+    Detections,
+    OfflineReason,
+    Outcome,
+    StreamState,
+    Track,
+    TrackState,
+)
 from vigil.draw import annotate
 from vigil.errors import FieldViolation, InvalidRequest, VigilError
 from vigil.host.camera import Analysed, Camera
@@ -75,7 +83,8 @@ class Pictures:
     def __init__(self, context: HostContext, *, slots: range) -> None:
         self._context = context
         self._slots = SlotPool(slots)
-        self._work: queue.Queue[Callable[[], None] | None] = queue.Queue(MOST_WAITING)
+        # bounded: pictures are refused above MOST_WAITING, ends of pushes are as many as streams
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._pushed: dict[str, _PushedRun] = {}
         self._thread = threading.Thread(target=self._run, name="pictures", daemon=True)
 
@@ -99,13 +108,27 @@ class Pictures:
             return
         self._queue(lambda: self._push(request, encoded, camera), request.request_id)
 
-    def end_push(self, camera: Camera) -> None:
-        """A pushed stream's run is over, after the frames that are queued."""
+    def end_push(self, camera: Camera, then: Callable[[], None] | None = None) -> None:
+        """A pushed stream's run is over, after the frames that are queued.
+
+        ``then`` is called on the host's loop once none of its frames is queued any more.
+        """
+        stream_id = camera.spec.stream_id
 
         def end() -> None:
-            pushed = self._pushed.pop(camera.spec.stream_id, None)
+            pushed = self._pushed.pop(stream_id, None)
             if pushed is not None:
                 camera.end_run(pushed.run)
+                camera.report(
+                    StreamReport(
+                        stream_id=stream_id,
+                        state=StreamState.OFFLINE,
+                        reason=OfflineReason.ENDED,
+                        detail="the client that pushed its frames has ended its call",
+                    )
+                )
+            if then is not None:
+                self._context.post(then)
 
         self._work.put(end)
 
@@ -119,10 +142,18 @@ class Pictures:
         camera.want_picture(lambda analysed: self._snapshot(request, camera, analysed))
 
     def _queue(self, work: Callable[[], None], request_id: int) -> None:
-        try:
-            self._work.put_nowait(work)
-        except queue.Full:
+        if self._work.qsize() >= MOST_WAITING:
             self._refuse(request_id, "unavailable", "too many pictures wait; send fewer at once")
+            return
+
+        def answered() -> None:
+            try:
+                work()
+            except cv2.error as error:
+                log.error("opencv_failed", code=error.code)
+                self._refuse(request_id, "unreadable", "OpenCV failed on this picture")
+
+        self._work.put(answered)
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
@@ -130,6 +161,8 @@ class Pictures:
                 work()
             except ChannelClosed:
                 return
+            except Exception:  # one client's picture must not end the thread that all clients share
+                log.exception("picture_failed")
 
     def _analyse(self, request: AnalysePicture, encoded: bytes) -> None:
         picture = self._decode(request.request_id, encoded)
@@ -159,9 +192,11 @@ class Pictures:
     def _push(self, request: PushFrame, encoded: bytes, camera: Camera) -> None:
         picture = self._decode(request.request_id, encoded)
         if picture is None:
+            self._count(camera, "corrupt")
             return
         slot = camera.slots.take(timeout_s=SLOT_WAIT_S)
         if slot is None:
+            self._count(camera, "dropped_error")
             self._refuse(request.request_id, "unavailable", "the engine is busy; try again")
             return
         try:
@@ -169,6 +204,7 @@ class Pictures:
             time_s = pushed.place(request.captured_at_s, self._context.clock.monotonic_s())
         except VigilError as error:
             camera.slots.give_back(slot)
+            self._count(camera, "dropped_error")
             kind: ErrorKind = "invalid" if isinstance(error, InvalidRequest) else "unavailable"
             self._refuse(request.request_id, kind, str(error))
             return
@@ -196,6 +232,11 @@ class Pictures:
             camera.report(StreamReport(stream_id=stream_id, state=StreamState.ONLINE))
         return self._pushed[stream_id]
 
+    def _count(self, camera: Camera, outcome: Outcome) -> None:
+        """Account for a pushed frame that does not get as far as the engine."""
+        camera.ledger.read(self._context.clock.utc_s())
+        camera.ledger.outcome(outcome)
+
     def _decode(self, request_id: int, encoded: bytes) -> U8 | None:
         picture = decode_picture(np.frombuffer(encoded, np.uint8))
         if picture is None:
@@ -218,14 +259,11 @@ class Pictures:
             detail = "the stream gave no picture; see its state"
             self._context.send(SnapshotTaken(request_id=request.request_id, error=detail))
             return
-        try:
-            self._work.put_nowait(lambda: self._encode(request, camera, analysed))
-        except queue.Full:
-            self._context.send(
-                SnapshotTaken(
-                    request_id=request.request_id, error="too many pictures wait; try again"
-                )
-            )
+        if self._work.qsize() >= MOST_WAITING:
+            detail = "too many pictures wait; try again"
+            self._context.send(SnapshotTaken(request_id=request.request_id, error=detail))
+            return
+        self._work.put(lambda: self._encode(request, camera, analysed))
 
     def _encode(self, request: TakeSnapshot, camera: Camera, analysed: Analysed) -> None:
         picture = analysed.picture

@@ -11,9 +11,10 @@ from vigil.host.capture import Capture, CaptureFailed
 from vigil.host.context import HostContext
 from vigil.host.run import Run
 from vigil.host.sampling import Sampler
-from vigil.host.timeline import FileTimeline, LiveTimeline
+from vigil.host.timeline import FileTimeline, LiveTimeline, TimeWentBack
 from vigil.spec import Pace
 
+ENGINE_WAIT_S = 60.0  # and so long for an engine that is being restarted
 SLOT_WAIT_S = 30.0  # a file played fast waits so long for the engine to keep up
 FAILED_GRABS = 5  # in a row, of a file: fewer are damage, not its end
 _USUAL_INTERVAL_S = 0.04  # of a source that does not say its rate
@@ -104,7 +105,12 @@ class Play:
 
     def _take(self, arrival_s: float) -> None:
         """A frame was grabbed: place it in time, and submit it if it is due."""
-        time_s = self._timeline.place(self._capture.pts_s(), arrival_s)
+        try:
+            time_s = self._timeline.place(self._capture.pts_s(), arrival_s)
+        except TimeWentBack:
+            self._camera.ledger.read(self._run.anchor.to_utc_s(arrival_s))
+            self._camera.ledger.outcome("dropped_error")
+            raise
         captured_s = self._captured_s(time_s, arrival_s)
         seq = self._run.next_seq()
         ledger = self._camera.ledger
@@ -138,7 +144,11 @@ class Play:
         return due or self._camera.wants_picture()
 
     def _submit(self, seq: int, time_s: float, captured_s: float) -> None:
-        slot = self._camera.slots.take(timeout_s=SLOT_WAIT_S if self._fast else 0.0)
+        if self._fast:  # it loses no frame that is due, so it waits
+            self._context.engine.wait_attached(ENGINE_WAIT_S, self._stop)
+            slot = self._camera.slots.take_unless(self._stop, timeout_s=SLOT_WAIT_S)
+        else:
+            slot = self._camera.slots.take()
         if slot is None:
             self._camera.ledger.outcome("dropped_newer")
             return

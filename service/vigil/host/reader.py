@@ -3,6 +3,9 @@
 import random
 import threading
 
+import cv2
+import structlog
+
 from vigil.clock import Anchor
 from vigil.data import OfflineReason, StreamState
 from vigil.errors import Unavailable
@@ -14,6 +17,8 @@ from vigil.host.play import Ended, Play
 from vigil.host.timeline import TimeWentBack
 from vigil.ipc.channel import ChannelClosed
 from vigil.ipc.messages import StreamReport
+
+log = structlog.get_logger()
 
 ENGINE_WAIT_S = 60.0  # a file waits so long for an engine before it plays on without
 
@@ -76,7 +81,7 @@ class Reader:
             return Ended(failure.reason, failure.detail)
         try:
             if not capture.live:
-                self._context.engine.wait_attached(ENGINE_WAIT_S)
+                self._context.engine.wait_attached(ENGINE_WAIT_S, self._stop)
             return self._play(capture)
         except CaptureFailed as failure:
             return Ended(failure.reason, failure.detail)
@@ -84,9 +89,11 @@ class Reader:
             return Ended(OfflineReason.DECODE_ERROR, f"the stream's time jumped back {jump}")
         except Unavailable as error:
             return Ended(OfflineReason.UNREACHABLE, str(error))
+        except cv2.error as error:  # its text holds the address, credentials and all
+            log.error("opencv_failed", stream_id=self._camera.spec.stream_id, code=error.code)
+            return Ended(OfflineReason.DECODE_ERROR, "OpenCV failed on a picture of this stream")
         finally:
             capture.close()
-            self._camera.abandon_wishes()
 
     def _play(self, capture: Capture) -> Ended:
         run = self._camera.begin_run(Anchor.now(self._context.clock))

@@ -138,9 +138,13 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
 def _receive(sock: socket.socket, flags: int) -> tuple[bytes, list[int]]:
     """One packet and its descriptors. socket.recv_fds of Python 3.11 ignores the flags it is given."""
     item_bytes = array.array("i").itemsize
-    packet, ancillary, _, _ = sock.recvmsg(
-        MAX_PACKET_BYTES, socket.CMSG_LEN(MAX_DESCRIPTORS * item_bytes), flags
-    )
+    room_bytes = socket.CMSG_LEN(MAX_DESCRIPTORS * item_bytes)
+    try:
+        packet, ancillary, _, _ = sock.recvmsg(MAX_PACKET_BYTES, room_bytes, flags)
+    except ConnectionResetError:
+        # The other side died with messages of ours unread. The kernel says so once, ahead of what the
+        # other side had sent: that is still there, and the end comes after it.
+        packet, ancillary, _, _ = sock.recvmsg(MAX_PACKET_BYTES, room_bytes, flags)
     descriptors = array.array("i")
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:

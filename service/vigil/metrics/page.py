@@ -33,7 +33,7 @@ _SEQ, _READ, _IN_FLIGHT, _FIRST_OUTCOME = 0, 1, 2, 3
 _LAST_FRAME = _FIRST_OUTCOME + len(OUTCOMES)
 _FIRST_CLASS = _LAST_FRAME + 1
 _RECORD_CELLS = _FIRST_CLASS + MAX_CLASSES
-_TORN_AFTER = 1000  # reads of a record that stays odd: its writer died in the middle
+_TRIES = 1000  # reads of a record that changes meanwhile, about a millisecond
 
 
 @dataclass(slots=True)
@@ -114,8 +114,8 @@ class Ledger:
         return int(self._cells[_IN_FLIGHT])
 
     def detected(self, class_ids: I64) -> None:
-        """Objects found in an analysed frame."""
-        np.add.at(self._cells, _FIRST_CLASS + class_ids, 1)
+        """Objects found in an analysed frame; classes past the first 96 have no counter."""
+        np.add.at(self._cells, _FIRST_CLASS + class_ids[class_ids < MAX_CLASSES], 1)
 
 
 class StageTimes:
@@ -182,15 +182,22 @@ class Page:
         """Frames waiting and the UTC time of the oldest, 0 where none waits."""
         return int(self._header[1]), float(self._header[2])
 
-    def account(self, record: int) -> Account:
-        """A camera's account as it is at one instant."""
+    def account(self, record: int) -> Account | None:
+        """A camera's account as it is at one instant.
+
+        None where its writer stays in the middle of a change: it waits for a core, or it is dead.
+        """
         cells = self._records[record]
-        for _ in range(_TORN_AFTER):
+        for _ in range(_TRIES):
             before = int(cells[_SEQ])
             copy = cells.copy()
             if before % 2 == 0 and int(cells[_SEQ]) == before:
                 return _account_of(copy)
-        return _account_of(cells.copy()).closed()
+        return None
+
+    def final_account(self, record: int) -> Account:
+        """A camera's account after its writer's end, which may have come in the middle of a change."""
+        return _account_of(self._records[record].copy()).closed()
 
     def stage(self, stage: str) -> Distribution:
         """Seconds spent in a stage, by `BUCKETS_S`."""

@@ -45,9 +45,10 @@ class AccountTotals:
     def __init__(self) -> None:
         self._closed: dict[str, Account] = {}
         self._live: dict[str, tuple[Page, int]] = {}
+        self._seen: dict[str, Account] = {}  # the last that was read of a live record
 
     def begin(self, stream_id: str, page: Page, record: int) -> None:
-        """A host counts the stream's frames in this record from now on."""
+        """A host counts the stream's frames in this record from now on; it must be clear."""
         self._live[stream_id] = (page, record)
 
     def end(self, stream_id: str) -> None:
@@ -55,18 +56,24 @@ class AccountTotals:
         live = self._live.pop(stream_id, None)
         if live is not None:
             page, record = live
-            self._closed[stream_id] = self._past(stream_id).add(page.account(record).closed())
+            self._closed[stream_id] = self._past(stream_id).add(page.final_account(record))
+            self._seen.pop(stream_id, None)
 
     def forget(self, stream_id: str) -> None:
         """The stream is removed: so are its series."""
-        self._live.pop(stream_id, None)
-        self._closed.pop(stream_id, None)
+        for kept in (self._live, self._seen, self._closed):
+            kept.pop(stream_id, None)
 
     def account(self, stream_id: str) -> Account:
-        """The stream's account at one instant."""
+        """The stream's account at one instant; a writer that is held up shows the instant before."""
         past = self._past(stream_id)
         live = self._live.get(stream_id)
-        return past if live is None else past.add(live[0].account(live[1]))
+        if live is None:
+            return past
+        page, record = live
+        account = page.account(record) or self._seen.get(stream_id) or Account()
+        self._seen[stream_id] = account
+        return past.add(account)
 
     def _past(self, stream_id: str) -> Account:
         return self._closed.get(stream_id) or Account()
