@@ -143,3 +143,13 @@ def test_what_is_printed_reads_back_as_the_same_configuration(tmp_path: Path) ->
     text = config.to_toml(loaded)
     assert set(tomllib.loads(text)) == set(config.Config.__struct_fields__)
     assert config.load(write(tmp_path, text), {}) == loaded
+
+
+def test_the_shipped_file_shows_every_key_with_its_default() -> None:
+    path = Path(__file__).parents[2] / "deploy" / "vigil.toml"
+    assert config.load(path, {}) == config.Config()
+    shown = {section: set(table) for section, table in tomllib.loads(path.read_text()).items()}
+    assert shown == {
+        section: set(getattr(config.Config(), section).__struct_fields__)
+        for section in config.Config.__struct_fields__
+    }

@@ -17,6 +17,7 @@ from vigil.errors import (
     NotServedYet,
     Unavailable,
     UnknownStream,
+    UnreadableImage,
     VigilError,
 )
 from vigil.fleet.contract import Fleet, FrameResult, PushSession
@@ -53,9 +54,12 @@ class AnalysisService(analysis_pb2_grpc.AnalysisServiceServicer):
             raise NotServedYet(
                 f"model: only {self._model} is served by this version; leave model out"
             )
-        result = await self._fleet.detect_image(
-            request.image, min_score=request.min_score, classes=tuple(request.classes)
-        )
+        try:
+            result = await self._fleet.detect_image(
+                request.image, min_score=request.min_score, classes=tuple(request.classes)
+            )
+        except UnreadableImage as error:
+            raise InvalidRequest([FieldViolation("image", str(error))]) from None
         return analysis_pb2.DetectImageResponse(analysis=picture_message(result))
 
     async def ClassifyImage(  # noqa: N802
@@ -144,12 +148,18 @@ async def _push(
             else None
         )
         result = await session.push(frame.image, captured_at_s=captured_at_s)
+    except UnreadableImage as error:
+        return _frame_error(index, FieldViolation("frame.image", str(error)))
     except (Unavailable, UnknownStream):
         raise  # of the whole call: what comes next would fare no better
     except VigilError as error:
-        error_message = analysis_pb2.FrameError(code=error.code, message=status_of(error).message)
-        return analysis_pb2.AnalyzeFramesResponse(index=index, error=error_message)
+        return _frame_error(index, error)
     return analysis_pb2.AnalyzeFramesResponse(index=index, analysis=_analysis(result))
+
+
+def _frame_error(index: int, error: VigilError) -> _Answer:
+    message = analysis_pb2.FrameError(code=error.code, message=status_of(error).message)
+    return analysis_pb2.AnalyzeFramesResponse(index=index, error=message)
 
 
 def _analysis(result: FrameResult) -> analysis_pb2.FrameAnalysis:

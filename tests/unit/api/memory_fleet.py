@@ -150,7 +150,7 @@ class MemoryFleet(Fleet):
         self, encoded: bytes, min_score: float, classes: tuple[str, ...]
     ) -> PictureResult:
         if encoded != self.picture:
-            raise UnreadableImage("image: these bytes decode to no picture")
+            raise UnreadableImage("these bytes decode to no picture")
         found = tuple(
             one
             for one in (PERSON,)

@@ -48,7 +48,7 @@ async def test_classes_and_score_reach_the_fleet(site: Site) -> None:
     ("request_", "code", "text"),
     [
         (pb.DetectImageRequest(), Code.INVALID_ARGUMENT, "image: has 0 bytes"),
-        (pb.DetectImageRequest(image=b"junk"), Code.INVALID_ARGUMENT, "image"),
+        (pb.DetectImageRequest(image=b"junk"), Code.INVALID_ARGUMENT, "image: these bytes"),
         (
             pb.DetectImageRequest(image=PICTURE, min_score=float("nan")),
             Code.INVALID_ARGUMENT,
@@ -107,6 +107,7 @@ async def test_a_frame_that_is_no_picture_is_answered_and_the_call_goes_on(site:
     answers = [answer async for answer in call]
     assert [answer.WhichOneof("result") for answer in answers] == ["error"] * 5 + ["analysis"]
     assert {answer.error.code for answer in answers[:5]} == {"INVALID_ARGUMENT"}
+    assert answers[0].error.message.startswith("frame.image: these bytes")
     assert "0 bytes" in answers[1].error.message
     assert "captured_at" in answers[4].error.message
 

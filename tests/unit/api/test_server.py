@@ -62,11 +62,14 @@ async def test_reflection_is_there_only_when_configured(open_site: Any) -> None:
             await call.read()
         assert caught.value.code() is Code.UNIMPLEMENTED
     async with open_site(reflection=True) as site:
-        call = reflection_pb2_grpc.ServerReflectionStub(site.channel).ServerReflectionInfo(
-            iter([request])
-        )
+        stub = reflection_pb2_grpc.ServerReflectionStub(site.channel)
+        call = stub.ServerReflectionInfo(iter([request]))
         listed = (await call.read()).list_services_response.service
         assert set(SERVICES) < {service.name for service in listed}
+        for name in SERVICES:
+            describe = reflection_pb2.ServerReflectionRequest(file_containing_symbol=name)
+            call = stub.ServerReflectionInfo(iter([describe]))
+            assert (await call.read()).file_descriptor_response.file_descriptor_proto
 
 
 async def test_an_unexpected_failure_is_internal_and_tells_nothing(
