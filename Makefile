@@ -59,7 +59,7 @@ soak: $(STAMP) ## Long: two hours under load
 	$(BIN)/python -m pytest tests/faults -m soak --timeout 9000
 
 density: $(STAMP) ## Long: eight 1080p25 streams on this machine, measured
-	$(BIN)/vigil bench density
+	$(BIN)/vigil bench density --profile main --streams 8 --seconds 60
 
 clean: ## Remove what was made, .venv included
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -1,6 +1,6 @@
-"""``python -m vigil.cli``: the command."""
+"""``python -m vigil.cli`` is the command `vigil`."""
 
 from vigil.cli import main
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="vigil")
