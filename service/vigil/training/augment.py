@@ -227,7 +227,8 @@ def _degrade(out: U8, policy: AugmentPolicy, rng: Generator) -> None:
     if chances[4] < policy.jpeg_chance:
         quality = int(rng.integers(20, 70))
         _, encoded = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        out[:] = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+        decoded: U8 = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
+        out[:] = decoded
 
 
 def _light(rng: Generator) -> U8:

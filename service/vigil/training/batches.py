@@ -59,7 +59,6 @@ class Source:
         raise IndexError("past the last picture")
 
 
-
 @dataclass(frozen=True, slots=True)
 class CanvasPlan:
     """What one stage's batches are: shapes are taken in turn, by chance."""

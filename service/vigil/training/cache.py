@@ -67,7 +67,9 @@ def open_cache(
         pixels = np.memmap(partial, np.uint8, mode="w+", shape=(total_bytes,))
         writing = PictureCache(pixels=pixels, offsets=offsets, shapes=shapes)
         with ThreadPoolExecutor(workers) as pool:
-            tasks = pool.map(lambda i: _decode_into(writing, i, pictures[i].path), range(len(shapes)))
+            tasks = pool.map(
+                lambda i: _decode_into(writing, i, pictures[i].path), range(len(shapes))
+            )
             for done, _ in enumerate(tasks, start=1):
                 if progress is not None:
                     progress(done)

@@ -24,6 +24,21 @@ class ModelFacts:
     description: str = ""
     training_data: str = ""
 
+    def keeping(self, manifest: Manifest) -> "ModelFacts":
+        """These facts with the thresholds and texts of an earlier model of the name."""
+        return replace(
+            self,
+            score_threshold=manifest.score_threshold,
+            nms_iou=manifest.nms_iou,
+            licence=manifest.licence,
+            description=manifest.description,
+            training_data=manifest.training_data,
+        )
+
+    def with_thresholds(self, thresholds: tuple[float, ...]) -> "ModelFacts":
+        """The same with operating thresholds, of each class, rounded."""
+        return replace(self, score_threshold=tuple(round(t, 3) for t in thresholds))
+
 
 def averaged_net(checkpoint: Path, architecture: str) -> DetectorNet:
     """The moving average that a checkpoint holds: what is evaluated and shipped."""
@@ -39,11 +54,6 @@ def write_model(net: DetectorNet, facts: ModelFacts, models_dir: Path) -> Manife
     sha256 = save_weights(net, folder / "weights.safetensors")
     (folder / "model.toml").write_text(_toml(facts, sha256), encoding="utf-8")
     return load_manifest(facts.name, models_dir=models_dir)
-
-
-def with_thresholds(facts: ModelFacts, thresholds: tuple[float, ...]) -> ModelFacts:
-    """The same with operating thresholds, of each class, rounded."""
-    return replace(facts, score_threshold=tuple(round(t, 3) for t in thresholds))
 
 
 def _toml(facts: ModelFacts, sha256: str) -> str:

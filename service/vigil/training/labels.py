@@ -168,7 +168,9 @@ def _covered(annotated: frozenset[int]) -> frozenset[int]:
 
 def _meets(teacher: _Teacher, human: F32, human_class: NDArray[np.int64]) -> bool:
     """Whether a human box of the same object is there; vehicles meet vehicles of any type."""
-    kinds = {VEHICLE, 2, 3, 4, 5} if teacher.class_id in (VEHICLE, 2, 3, 4, 5) else {teacher.class_id}
+    kinds = (
+        {VEHICLE, 2, 3, 4, 5} if teacher.class_id in (VEHICLE, 2, 3, 4, 5) else {teacher.class_id}
+    )
     same = np.isin(human_class, sorted(kinds))
     if not same.any():
         return False
@@ -180,3 +182,38 @@ def _meets(teacher: _Teacher, human: F32, human_class: NDArray[np.int64]) -> boo
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     union = areas + (x2 - x1) * (y2 - y1) - inter
     return bool((inter / np.maximum(union, 1e-9)).max() > _MEETS_IOU)
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What people say of a picture that is judged: boxes in its pixels, and the classes they saw to."""
+
+    path: Path
+    source: str
+    xyxy_px: F32  # (N, 4)
+    class_id: NDArray[np.int64]  # (N,)
+    annotated: frozenset[int]
+
+
+def read_truth(root: Path) -> list[Truth]:
+    """Human labels of every picture of a data set, in the manifest's order; raises UnusableDataSet."""
+    manifest = root / "manifest.csv"
+    if not manifest.is_file():
+        raise UnusableDataSet(f"{manifest} is missing; name a folder with manifest.csv in --data")
+    with manifest.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    truths = []
+    for row in rows:
+        boxes, class_id = read_yolo(root / "labels" / Path(row["file"]).with_suffix(".txt").name)
+        width, height = int(row["width"]), int(row["height"])
+        scale = np.array([width, height, width, height], np.float32)
+        truths.append(
+            Truth(
+                path=root / "images" / row["file"],
+                source=row["source"],
+                xyxy_px=boxes * scale,
+                class_id=class_id,
+                annotated=annotated_ids(row["annotated_classes"]),
+            )
+        )
+    return truths

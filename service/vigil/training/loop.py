@@ -30,7 +30,7 @@ from vigil.training.losses import Losses, detection_loss
 from vigil.training.optimise import MovingAverage, learning_rate, make_optimiser
 from vigil.training.recipe import Recipe
 from vigil.training.watch import Progress, Watch
-from vigil.vision.nets.detector_net import Cells, DetectorNet, build, cells
+from vigil.vision.nets.detector_net import Cells, DetectorNet, build, cells, channels_last
 
 _LOG_EVERY_STEPS = 50
 
@@ -72,7 +72,7 @@ class Trainer:
         self.device = torch.device(self.settings.device)
         torch.manual_seed(recipe.seed)
         net = build(recipe.architecture, classes=len(CLASSES))
-        self.net: DetectorNet = net.to(self.device, memory_format=torch.channels_last)
+        self.net: DetectorNet = channels_last(net).to(self.device)
         self.average = MovingAverage(self.net, decay=recipe.ema_decay)
         self.optimiser = make_optimiser(self.net, weight_decay=recipe.weight_decay)
         self.step = 0

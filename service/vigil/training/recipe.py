@@ -70,6 +70,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Steps of all stages together."""
         return sum(stage.steps for stage in self.stages)
 
+    def with_rights(self, rights: tuple[str, ...]) -> "Recipe":
+        """The same recipe on pictures of these rights only."""
+        return msgspec.structs.replace(self, rights=rights)
+
     def stage_at(self, step: int) -> tuple[int, int]:
         """The index of the stage that a step belongs to, and the step's number within it."""
         for index, stage in enumerate(self.stages):

@@ -83,7 +83,8 @@ class Letterbox:
         height, width = self.scaled_hw
         offset = np.array([self.left, self.top, self.left, self.top], np.float32)
         size = np.array([width, height, width, height], np.float32)
-        return (xyxy_normalised * size + offset).astype(np.float32)
+        xyxy_px: F32 = (xyxy_normalised * size + offset).astype(np.float32)
+        return xyxy_px
 
     def _interpolation(self) -> int:
         return int(cv2.INTER_LINEAR)

@@ -4,10 +4,10 @@ Outside the net, so that the net is convolutions alone. What is above the score 
 device; the rest is a few hundred boxes at most and done in numpy.
 """
 
+import itertools
 import math
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -32,7 +32,7 @@ def detections_of(
     classes = class_id.cpu().numpy()
     bounds = np.searchsorted(image.cpu().numpy(), np.arange(batch + 1))
     found = []
-    for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, end in itertools.pairwise(bounds):
         one = slice(int(start), int(end))
         found.append(_best(xyxy[one], score[one], classes[one], nms_iou=nms_iou))
     return found

@@ -11,7 +11,13 @@ class ConvNorm(nn.Module):
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1, act: bool = True
+        self,
+        channels_in: int,
+        channels_out: int,
+        *,
+        kernel: int = 3,
+        stride: int = 1,
+        act: bool = True,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(

@@ -95,7 +95,7 @@ class DetectorNet(nn.Module):
             for head, level in zip(self.heads, levels, strict=True)
         ]
         joined = torch.cat(outputs, dim=1)  # (B, A, classes + 4)
-        logits, distances = joined.split([self.classes, 4], dim=2)
+        logits, distances = torch.split(joined, [self.classes, 4], dim=2)
         return Predictions(logits, torch.exp(distances.float().clamp(max=6.0)))
 
     def _pyramid(self, x: Tensor) -> list[Tensor]:
@@ -121,7 +121,7 @@ class DetectorNet(nn.Module):
                 module.fuse()
         for parameter in net.parameters():
             parameter.requires_grad_(False)
-        return net.to(memory_format=torch.channels_last)
+        return channels_last(net)
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -141,6 +141,14 @@ class DetectorNet(nn.Module):
                 norm = module.expand.norm
                 assert isinstance(norm, nn.BatchNorm2d)
                 nn.init.constant_(norm.weight, 0.5)
+
+
+def channels_last(net: DetectorNet) -> DetectorNet:
+    """The net with its weights laid out as the convolutions run fastest; in place."""
+    for parameter in net.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return net
 
 
 def cells(height_px: int, width_px: int, *, device: torch.device | str = "cpu") -> Cells:

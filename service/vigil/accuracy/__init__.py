@@ -1,0 +1,1 @@
+"""How good the service is: detector, tracks, events, against labels."""

@@ -1,0 +1,81 @@
+"""What is judged: anything that finds boxes in a picture, and how long it takes."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+
+from vigil.data import U8, Detections
+from vigil.vision.detector import Detector
+from vigil.vision.letterbox import Letterbox
+
+_WARM_UP_FRAMES = 10
+
+
+class Finder(Protocol):
+    """Finds boxes in a picture."""
+
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+
+    def find(self, image_bgr: U8) -> Detections:
+        """Boxes of a picture (H, W, 3), in its pixels, the classes those of `training.labels`."""
+
+
+class LetterboxFinder:
+    """One of our detectors, from uint8 picture to boxes."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._input: U8 = np.empty((1, *detector.shape), np.uint8)
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._detector.manifest.name
+
+    def find(self, image_bgr: U8) -> Detections:
+        """Letterbox, detect, and put the boxes back into the picture."""
+        return self.find_batch([image_bgr])[0]
+
+    def find_batch(self, images: Sequence[U8]) -> list[Detections]:
+        """The same for several pictures in one batch."""
+        if len(self._input) != len(images):
+            self._input = np.empty((len(images), *self._detector.shape), np.uint8)
+        boxes = [Letterbox.fit(i.shape[:2], self._detector.manifest.input_hw) for i in images]
+        for place, image, out in zip(boxes, images, self._input, strict=True):
+            place.draw(image, out)
+        found = self._detector.detect(self._input)
+        return [
+            in_picture(place, one, image)
+            for place, one, image in zip(boxes, found, images, strict=True)
+        ]
+
+
+def in_picture(place: Letterbox, found: Detections, image: U8) -> Detections:
+    """Detections in input pixels to pixels of the picture."""
+    height, width = image.shape[:2]
+    scale = np.array([width, height, width, height], np.float32)
+    xyxy = place.to_source_normalised(found.xyxy) * scale
+    return Detections(xyxy=xyxy, score=found.score, class_id=found.class_id)
+
+
+def median_ms(run: Callable[[int], object], *, count: int, threads: int) -> float:
+    """The median time of ``run(i)``, milliseconds, after a warm-up, with so many threads."""
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    try:
+        spent_ms = []
+        for index in range(count + _WARM_UP_FRAMES):
+            began_s = time.perf_counter()
+            run(index)
+            spent_ms.append((time.perf_counter() - began_s) * 1e3)
+        return float(np.median(spent_ms[_WARM_UP_FRAMES:]))
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])

@@ -1,0 +1,191 @@
+"""`vigil evaluate`: accuracy on labelled pictures and videos."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from vigil.accuracy.detector import SCORE_FLOOR, SetFigures, evaluate_set, read_image
+from vigil.accuracy.detector_video import (
+    VideoFigures,
+    evaluate_motion_blobs,
+    evaluate_video,
+    frames,
+    judged_frames,
+)
+from vigil.accuracy.finder import LetterboxFinder, median_ms
+from vigil.accuracy.motion_blobs import MotionBlobs
+from vigil.cli.output import columns, echo_json
+from vigil.data import U8
+from vigil.training.labels import CLASSES, read_truth
+from vigil.vision.detector import Detector, Precision
+from vigil.vision.manifest import load_manifest
+
+_BATCH = 8
+_TIMED_FRAMES = 60
+
+
+@click.group(epilog="Example: vigil evaluate detector --data ../shared/data/val --json")
+def evaluate() -> None:
+    """Measure accuracy on a labelled set."""
+
+
+@evaluate.command(
+    epilog="Example: vigil evaluate detector --video clip.mp4 --truth clip.mot.txt --json"
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A folder with images/, labels/ and manifest.csv.",
+)
+@click.option(
+    "--video",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A video whose people are labelled.",
+)
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The video's labels (MOTChallenge).",
+)
+@click.option("--model", default="", help="The model (vigil-det-n on a CPU, vigil-det-s on CUDA).")
+@click.option(
+    "--models-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the models lie (those that came with vigil).",
+)
+@click.option("--device", default="cpu", show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    default="bfloat16",
+    show_default=True,
+)
+@click.option("--time/--no-time", "timed", default=True, help="Measure time a frame, too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def detector(
+    data: Path | None,
+    video: Path | None,
+    truth: Path | None,
+    model: str,
+    models_dir: Path | None,
+    device: str,
+    precision: Precision,
+    timed: bool,
+    as_json: bool,
+) -> None:
+    """AP50 and error of a detector, by source and class of a set, or on a video."""
+    if (data is None) == (video is None) or (video is None) != (truth is None):
+        raise click.UsageError("give --data, or --video with --truth")
+    name = model or ("vigil-det-n" if device == "cpu" else "vigil-det-s")
+    manifest = load_manifest(name, models_dir=models_dir)
+    judge = Detector(manifest, device=device, precision=precision, score_floor=SCORE_FLOOR)
+    finder = LetterboxFinder(judge)
+    if data is not None:
+        result, table = _on_set(finder, data, manifest.score_threshold, timed=timed)
+    else:
+        assert video is not None
+        assert truth is not None
+        person = manifest.score_threshold[CLASSES.index("person")]
+        result, table = _on_video(finder, video, truth, person, timed=timed)
+    if as_json:
+        echo_json({"model": name, "precision": precision, "device": device, **result})
+    else:
+        click.echo(table)
+
+
+def _on_set(
+    finder: LetterboxFinder, root: Path, thresholds: tuple[float, ...], *, timed: bool
+) -> tuple[dict[str, Any], str]:
+    truths = read_truth(root)
+    with progress_bar("pictures", len(truths)) as advance:
+        figures = evaluate_set(finder, root, thresholds=thresholds, advance=advance)
+    result: dict[str, Any] = {
+        "sources": figures.as_json(),
+        "mean_ap50": round(figures.mean_ap50(), 4),
+    }
+    if timed:
+        images = [read_image(truth.path) for truth in truths[:: max(1, len(truths) // 40)]]
+        result |= _times(finder, images)
+    return result, _set_table(figures, result)
+
+
+def _on_video(
+    finder: LetterboxFinder, video: Path, truth: Path, threshold: float, *, timed: bool
+) -> tuple[dict[str, Any], str]:
+    clip = [image for _, image in judged_frames(video)]
+    with progress_bar("frames", len(clip)) as advance:
+        figures = evaluate_video(finder, video, truth, threshold=threshold, advance=advance)
+    result: dict[str, Any] = dict(figures.as_json())
+    blobs = evaluate_motion_blobs(video, truth)
+    baseline: dict[str, float] = dict(blobs.as_json())
+    if timed:
+        result |= _times(finder, clip)
+        baseline["ms_per_frame"] = _motion_ms(video)
+    result["baselines"] = {MotionBlobs.name: baseline}
+    return result, _video_table(finder.name, figures, blobs, result)
+
+
+def _times(finder: LetterboxFinder, images: list[U8]) -> dict[str, float]:
+    """Median milliseconds a frame, from uint8 picture to boxes: alone, and in batches of 8."""
+    several = [images[i % len(images)] for i in range(_BATCH)]
+    one_ms = median_ms(
+        lambda i: finder.find(images[i % len(images)]), count=_TIMED_FRAMES, threads=1
+    )
+    batch_ms = median_ms(lambda _: finder.find_batch(several), count=_TIMED_FRAMES // 4, threads=2)
+    return {"ms_per_frame": round(one_ms, 3), "ms_per_frame_batch8": round(batch_ms / _BATCH, 3)}
+
+
+def _motion_ms(video: Path) -> float:
+    blobs = MotionBlobs()
+    clip = [image for _, image in frames(video)]
+    return round(
+        median_ms(lambda i: blobs.find(clip[i % len(clip)]), count=_TIMED_FRAMES, threads=1), 3
+    )
+
+
+def _set_table(figures: SetFigures, result: dict[str, Any]) -> str:
+    rows = [
+        (source, name, str(f.n), f"{f.ap50:.3f}", f"{f.ap50_95:.3f}", f"{f.error:.3f}",
+         "" if f.error_operating is None else f"{f.error_operating:.3f}")
+        for source, by_class in figures.sources.items()
+        for name, f in by_class.items()
+    ]  # fmt: skip
+    headers = ("SOURCE", "CLASS", "N", "AP50", "AP50-95", "ERROR", "AT THRESHOLD")
+    return f"{columns(headers, rows)}\nmean AP50 {result['mean_ap50']}{_time_line(result)}"
+
+
+def _video_table(
+    name: str, figures: VideoFigures, blobs: VideoFigures, result: dict[str, Any]
+) -> str:
+    rows = [
+        (label, f"{f.ap50:.3f}", f"{f.error:.3f}", f"{f.precision:.3f}", f"{f.recall:.3f}",
+         f"{f.threshold:.2f}")
+        for label, f in ((name, figures), (MotionBlobs.name, blobs))
+    ]  # fmt: skip
+    headers = ("FINDER", "AP50", "ERROR", "PRECISION", "RECALL", "THRESHOLD")
+    return columns(headers, rows) + _time_line(result)
+
+
+def _time_line(result: dict[str, Any]) -> str:
+    if "ms_per_frame" not in result:
+        return ""
+    return (
+        f"\n{result['ms_per_frame']} ms a frame, {result['ms_per_frame_batch8']} ms in batches of 8"
+    )
+
+
+@contextlib.contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar with time left on stderr; gives the function that moves it on."""
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+
+        def advance(by: int) -> None:
+            bar.advance(task, by)
+
+        yield advance

@@ -1,0 +1,172 @@
+"""`vigil train`: train a model, resumably, and write it out."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from vigil.training.batches import Source
+from vigil.training.export import ModelFacts, averaged_net, write_model
+from vigil.training.loop import RunPlace, Settings, Trainer, open_source
+from vigil.training.recipe import Recipe, load_recipe
+from vigil.training.watch import Progress as RunProgress
+from vigil.vision.manifest import load_manifest
+
+
+@click.group(epilog="Example: vigil train detector --recipe models/vigil-det-n/recipe.toml")
+def train() -> None:
+    """Train a model."""
+
+
+@train.command(
+    epilog="Example: vigil train detector --recipe models/vigil-det-n/recipe.toml --run runs/n"
+)
+@click.option(
+    "--recipe",
+    "recipe_path",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=True,
+    help="What to do: net, data, stages (TOML).",
+)
+@click.option(
+    "--run",
+    "run_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Where the run keeps its checkpoint and log; an earlier checkpoint there is resumed.",
+)
+@click.option(
+    "--cache",
+    "cache_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".cache/pictures"),
+    show_default=True,
+    help="Where decoded pictures lie.",
+)
+@click.option("--rights", default="", help="Only pictures with these rights: stated,flickr.")
+@click.option("--device", default="cpu", show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="bfloat16",
+    show_default=True,
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Threads of one core each; with more than one a run is not repeatable bit by bit.",
+)
+@click.option("--steps", type=click.IntRange(1), help="Stop after this many steps in all.")
+@click.option(
+    "--pid-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the process id here, for who wants to pause it.",
+)
+def detector(
+    recipe_path: Path,
+    run_folder: Path,
+    cache_folder: Path,
+    rights: str,
+    device: str,
+    precision: str,
+    workers: int,
+    steps: int | None,
+    pid_file: Path | None,
+) -> None:
+    """Train a detector by a recipe; SIGTERM or Ctrl-C saves and stops, the same command resumes."""
+    recipe = _with_rights(load_recipe(recipe_path), rights)
+    torch.set_num_threads(1)  # parallelism comes from the workers
+    place = RunPlace(run_folder, cache_folder)
+    trainer = Trainer(recipe, place, Settings(device=device, precision=precision, workers=workers))
+    console = Console(stderr=True)
+    resumed = trainer.resume()
+    console.print(f"{'resumed at' if resumed else 'starting at'} step {trainer.step}")
+    source = open_source(recipe, place)
+    if pid_file is not None:
+        pid_file.write_text(str(os.getpid()))
+    _run(trainer, source, console, steps)
+    console.print(f"stopped at step {trainer.step}; checkpoint: {place.checkpoint}")
+
+
+@train.command(
+    epilog="Example: vigil train export --run runs/n --recipe recipe.toml --name vigil-det-n"
+)
+@click.option(
+    "--run",
+    "run_folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    required=True,
+)
+@click.option(
+    "--recipe",
+    "recipe_path",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=True,
+)
+@click.option("--name", required=True, help="The model's name.")
+@click.option(
+    "--models-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("models"),
+    show_default=True,
+)
+@click.option("--height", type=click.IntRange(32), help="Of the input (as the recipe tests at).")
+@click.option("--width", type=click.IntRange(32), help="Of the input (as the recipe tests at).")
+def export(
+    run_folder: Path,
+    recipe_path: Path,
+    name: str,
+    models_dir: Path,
+    height: int | None,
+    width: int | None,
+) -> None:
+    """Write a run's averaged weights as a model; thresholds of an existing one are kept."""
+    recipe = load_recipe(recipe_path)
+    input_hw = (height or recipe.test_hw[0], width or recipe.test_hw[1])
+    facts = ModelFacts(name=name, architecture=recipe.architecture, input_hw=input_hw)
+    if (models_dir / name / "model.toml").is_file():
+        facts = facts.keeping(load_manifest(name, models_dir=models_dir))
+    net = averaged_net(run_folder / "checkpoint.safetensors", recipe.architecture)
+    manifest = write_model(net, facts, models_dir)
+    click.echo(f"{manifest.weights_path}: {manifest.weights_path.stat().st_size} bytes")
+
+
+def _with_rights(recipe: Recipe, rights: str) -> Recipe:
+    if not rights:
+        return recipe
+    chosen = tuple(part.strip() for part in rights.split(",") if part.strip())
+    return recipe.with_rights(chosen)
+
+
+def _run(trainer: Trainer, source: Source, console: Console, steps: int | None) -> None:
+    stopping = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: stopping.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    total = trainer.recipe.total_steps if steps is None else steps
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+    )
+    try:
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("training", total=total, completed=trainer.step)
+
+            def show(now: RunProgress) -> None:
+                text = f"{now.stage}: loss {now.loss:.2f}, {now.images_per_s:.0f} pictures/s"
+                bar.update(task, completed=now.step, description=text)
+
+            trainer.run(source, stopping=stopping.is_set, show=show, last_step=steps)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
