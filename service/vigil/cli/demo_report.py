@@ -4,9 +4,13 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from vigil.bench.demo import DemoRun
+from vigil.accuracy.events import score_events
+from vigil.accuracy.scene_boxes import FoundBox, score_boxes
+from vigil.bench.demo import RULES, DemoRun
 from vigil.bench.scrape import percentile
 from vigil.data import Event, Phase
+from vigil.scene.film import FilmTruth
+from vigil.scene.truth import truth_events
 from vigil.v1 import streams_pb2
 
 _SILENT = ("marker", "track")  # one a frame: measured, not shown
@@ -63,6 +67,47 @@ def summary(console: Console, run: DemoRun) -> None:
         )
     shown = [event for event in run.events if event.type not in _SILENT]
     console.print(f"events   {len(shown)} of zone and line, {len(run.events)} in all")
+    if run.source.truth is not None and run.first_frame_s is not None:
+        _accuracy(console, run, run.source.truth, start_s=run.first_frame_s)
+
+
+def _accuracy(console: Console, run: DemoRun, truth: FilmTruth, *, start_s: float) -> None:
+    """Precision and recall of events and boxes against the rendered truth, as far as it was played."""
+    frames = {
+        round((event.occurred_at_s - start_s) * truth.fps): event.occurred_at_s
+        for event in run.events
+        if event.type == "marker"
+    }
+    played_s = max(frames) / truth.fps
+    happened = [event for event in truth_events(truth.moments(), RULES) if event.time_s <= played_s]
+    scores = score_events(happened, run.events, start_s=start_s)
+    console.print(f"truth    {scores.recall.of} events in the {played_s:.0f} s that were played")
+    console.print(f"         precision {scores.precision}")
+    console.print(f"         recall    {scores.recall}")
+    for missed in scores.misses:
+        console.print(
+            f"         [dim]missed {missed.type} {missed.rule_id} at {missed.time_s:.1f} s[/dim]"
+        )
+    for claim in scores.false_alarms:
+        console.print(
+            f"         [dim]false {claim.type} {claim.rule_id} at {claim.time_s:.1f} s[/dim]"
+        )
+    for name, boxes in score_boxes(dict(enumerate(truth.frames)), _boxes(run, frames)).items():
+        console.print(
+            f"         {name} boxes at IoU 0.5: precision {boxes.precision.value:.3f}, "
+            f"recall {boxes.recall.value:.3f}, mean IoU {boxes.mean_iou:.2f}, "
+            f"over {boxes.recall.of} objects"
+        )
+
+
+def _boxes(run: DemoRun, frames: dict[int, float]) -> dict[int, list[FoundBox]]:
+    """What was tracked in each analysed frame, by the frame's index in the film."""
+    by_time: dict[float, list[FoundBox]] = {time_s: [] for time_s in frames.values()}
+    for event in run.events:
+        if event.type == "track" and event.phase is not Phase.END and event.bbox is not None:
+            box = FoundBox(event.class_name or "", event.bbox)
+            by_time.setdefault(event.occurred_at_s, []).append(box)
+    return {index: by_time[time_s] for index, time_s in frames.items()}
 
 
 def _clock(event: Event) -> str:
