@@ -22,6 +22,7 @@ MAX_CLASSES = 1000
 MAX_NAME_LENGTH = 128  # of a class or a label's key
 MAX_LABEL_LENGTH = 1024
 MAX_DETECT_FPS = 60.0
+MAX_LAPSE_S = 366 * 86400.0  # of dwells and update intervals
 
 
 class Point(NamedTuple):
@@ -250,5 +251,5 @@ def _score(field: str, value: float) -> Iterator[FieldViolation]:
 
 
 def _seconds(field: str, value: float, *, least: float) -> Iterator[FieldViolation]:
-    if not (math.isfinite(value) and value >= least):
-        yield FieldViolation(field, f"is {value:g}; give seconds, at least {least:g}")
+    if not least <= value <= MAX_LAPSE_S:  # false for NaN, too
+        yield FieldViolation(field, f"is {value:g}; give {least:g} to {MAX_LAPSE_S:g} seconds")

@@ -126,7 +126,7 @@ def test_priority_is_from_one_to_ten(priority: int) -> None:
     assert fields(priority=priority) == ["priority"]
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 1e9])
 def test_times_are_finite_and_not_negative(value: float) -> None:
     zone = ZoneRule(rule_id="a", polygon=SQUARE, dwell_s=value, update_s=value)
     assert rule_fields(zone) == ["rules[0].zone.dwell", "rules[0].zone.update_interval"]

@@ -1,0 +1,160 @@
+import contextlib
+import math
+from urllib.parse import quote
+
+from google.protobuf.message import DecodeError
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from vigil.api.convert import spec_from_message, spec_message
+from vigil.api.errors import status_of, within
+from vigil.api.secrets import keep_secrets, shown_uri, split_user
+from vigil.api.stream_service import DefinitionReader
+from vigil.errors import FieldViolation, InvalidRequest, VigilError
+from vigil.fleet.policy import SourcePolicy
+from vigil.spec import CaptureBackend, Source
+from vigil.v1 import streams_pb2
+
+TRAILER_BYTES = 8 * 1024  # what clients take
+READER = DefinitionReader(policy=SourcePolicy(), default_backend=CaptureBackend.OPENCV)
+
+texts = st.text(max_size=40)
+numbers = st.floats(allow_nan=True, allow_infinity=True)
+durations = st.fixed_dictionaries(
+    {"seconds": st.integers(-(2**63), 2**63 - 1), "nanos": st.integers(-(2**31), 2**31 - 1)}
+)
+points = st.lists(st.fixed_dictionaries({"x": numbers, "y": numbers}), max_size=5)
+kinds = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "zone": st.fixed_dictionaries(
+                {"polygon": points},
+                optional={"dwell": durations, "update_interval": durations, "hysteresis": numbers},
+            )
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "line": st.fixed_dictionaries(
+                {"points": points}, optional={"direction": st.integers(0, 9), "hysteresis": numbers}
+            )
+        }
+    ),
+    st.just({"track": {}}),
+    st.just({"marker": {}}),
+    st.just({"occupancy": {}}),
+    st.just({}),
+)
+rules = st.tuples(st.fixed_dictionaries({"rule_id": texts, "min_score": numbers}), kinds).map(
+    lambda parts: parts[0] | parts[1]
+)
+specs = st.fixed_dictionaries(
+    {},
+    optional={
+        "stream_id": texts,
+        "source": st.fixed_dictionaries(
+            {"uri": texts},
+            optional={
+                "pace": st.integers(0, 9),
+                "backend": st.integers(0, 9),
+                "folder_fps": numbers,
+            },
+        ),
+        "detect_fps": numbers,
+        "priority": st.integers(0, 2**32 - 1),
+        "model": texts,
+        "min_score": numbers,
+        "rules": st.lists(rules, max_size=6),
+        "labels": st.dictionaries(texts, texts, max_size=4),
+        "privacy_masks": st.lists(st.fixed_dictionaries({"points": points}), max_size=3),
+    },
+)
+
+
+@settings(deadline=None)
+@given(specs)
+def test_any_definition_is_taken_or_refused_with_a_status_that_fits(
+    fields: dict[str, object],
+) -> None:
+    message = streams_pb2.StreamSpec(**fields)
+    try:
+        spec = READER.read(message)
+    except VigilError as error:
+        status = status_of(within("spec", error) if isinstance(error, InvalidRequest) else error)
+        assert status.code in (3, 12)  # INVALID_ARGUMENT, UNIMPLEMENTED
+        assert status.message.isascii()
+        assert 3 * len(status.message) + 4 * status.ByteSize() // 3 < TRAILER_BYTES
+    else:
+        again = spec_from_message(spec_message(spec), default_backend=CaptureBackend.PYAV)
+        assert again == spec
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300))
+def test_any_bytes_are_taken_or_refused(content: bytes) -> None:
+    with contextlib.suppress(DecodeError, VigilError):
+        READER.read(streams_pb2.StreamSpec.FromString(content))
+
+
+def test_the_worst_refusal_fits_into_a_trailer() -> None:
+    violations = [FieldViolation("ü\0\n" * 500, "\U0001f600" * 500) for _ in range(5000)]
+    status = status_of(InvalidRequest(violations))
+    # grpc-message escapes what is not printable ASCII, % included; the details travel in base64.
+    assert 3 * len(status.message) + 4 * status.ByteSize() // 3 < TRAILER_BYTES
+
+
+@given(user=st.text(min_size=1, max_size=20), password=st.text(max_size=40))
+def test_escaped_credentials_of_any_text_are_split_off_whole(user: str, password: str) -> None:
+    bare = "rtsp://camera.example:554/live?channel=1#x"
+    given_uri = bare.replace("//", f"//{quote(user, safe='')}:{quote(password, safe='')}@")
+    assert split_user(given_uri) == (bare, user, password)
+
+
+@given(st.text(max_size=60))
+def test_a_uri_without_an_authority_is_left_as_it_is(text: str) -> None:
+    assume("@" not in text)
+    assert split_user(text) == (text, "", "")
+
+
+def test_the_last_at_of_the_authority_ends_the_credentials() -> None:
+    assert split_user("rtsp://a:b@c@host/x@y") == ("rtsp://host/x@y", "a", "b@c")
+    assert split_user("rtsp://host/x@y") == ("rtsp://host/x@y", "", "")
+    assert split_user("rtsp://user@host") == ("rtsp://host", "user", "")
+
+
+def test_values_that_look_like_secrets_are_blanked() -> None:
+    for secret, shown in (
+        ("http://c/x?user=a&pwd=s3&b=1", "http://c/x?user=a&pwd=***&b=1"),
+        ("http://c/x?PASSWORD=s3", "http://c/x?PASSWORD=***"),
+        ("rtsp://c/user=admin&password=s3&channel=1", "rtsp://c/user=admin&password=***&channel=1"),
+        ("http://c/x?access_token=s3#t", "http://c/x?access_token=***#t"),
+        ("http://c/x?apikey=s3;token=s3/y", "http://c/x?apikey=***;token=***/y"),
+        ("rtsp://c/live?channel=1", "rtsp://c/live?channel=1"),
+    ):
+        assert shown_uri(secret) == shown
+        assert shown_uri(shown) == shown
+
+
+def test_secrets_are_kept_only_for_the_place_that_they_were_given_for() -> None:
+    held = Source(uri="rtsp://Camera.example/x?pwd=s3", username="u", password="p")
+    same = keep_secrets(Source(uri="rtsp://camera.example:554/y"), held, given=False)
+    assert (same.username, same.password) == ("u", "p")
+    shown = keep_secrets(Source(uri=shown_uri(held.uri)), held, given=False)
+    assert shown == held
+    for uri in (
+        "rtsp://other/x",
+        "rtsps://camera.example/x",
+        "rtsp://camera.example:555/x",
+        "rtsp://[x",
+        "push:",
+    ):
+        assert keep_secrets(Source(uri=uri), held, given=False).password == ""
+    assert keep_secrets(Source(uri=held.uri), held, given=True).password == ""
+
+
+def test_default_numbers_are_those_of_the_contract() -> None:
+    spec = spec_from_message(streams_pb2.StreamSpec(), default_backend=CaptureBackend.PYAV)
+    assert (spec.enabled, spec.detect_fps, spec.priority, spec.min_score) == (True, 5.0, 1, 0.0)
+    assert spec.source.folder_fps == 5.0
+    assert spec.source.backend is CaptureBackend.PYAV
+    assert math.isfinite(spec.detect_fps)
