@@ -78,7 +78,7 @@ def _corners(image: U8, xyxy: Box) -> tuple[int, int, int, int]:
 def _box(image: U8, xyxy: Box, colour: Bgr, width_px: int) -> None:
     x0, y0, x1, y1 = _corners(image, xyxy)
     # A dark rim keeps the box visible on a picture of its own colour.
-    cv2.rectangle(image, (x0, y0), (x1, y1), BLACK, width_px + 2)
+    cv2.rectangle(image, (x0, y0), (x1, y1), BLACK, width_px + 2, cv2.LINE_AA)
     cv2.rectangle(image, (x0, y0), (x1, y1), colour, width_px)
 
 

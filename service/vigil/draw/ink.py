@@ -55,7 +55,7 @@ def pen_for(height_px: int, width_px: int) -> Pen:
     """What suits a picture of this size: 11 px text at 360 rows, 24 px at 1080."""
     rows = min(height_px, width_px * 0.75)
     text = int(np.clip(round(rows / 45 + 3), 9, 48))
-    return Pen(line=max(1, round(rows / 400)), text=text, pad=max(2, text // 4))
+    return Pen(line=max(2, round(rows / 320)), text=text, pad=max(2, text // 4))
 
 
 @cache
