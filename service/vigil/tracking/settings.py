@@ -26,7 +26,7 @@ class TrackerSettings:
     start_score: float = 0.45  # from here on it may begin a track
     confirm_hits: int = 2  # a track is confirmed after this many detections
     confirm_s: float = 0.15  # and this long after the first
-    lost_s: float = 2.0  # how long an unseen track is kept for its object to come back
+    lost_s: float = 3.0  # how long an unseen track is kept for its object to come back
     least_similarity: float = 0.2  # buffered IoU that a pair needs
     buffer: float = 0.08  # by this part of its size a box is widened for comparison, at least
     buffer_sigmas: float = 2.0  # and by so many standard deviations of its predicted place

@@ -69,8 +69,8 @@ def test_an_object_hidden_for_a_second_comes_back_as_the_same_track():
 
 def test_a_lost_track_is_given_up_after_its_time():
     found = [detected(box) for box in moving((0.5, 0.5), (0.0, 0.0), 5)]
-    answers = follow(found + [Detections.empty()] * 12)
-    assert [bool(tracks) for tracks in answers] == [True] * 15 + [False] * 2
+    answers = follow(found + [Detections.empty()] * 17)
+    assert [bool(tracks) for tracks in answers] == [True] * 20 + [False] * 2
 
 
 def test_a_track_that_walked_out_of_the_picture_is_not_waited_for():
