@@ -1,0 +1,51 @@
+"""Fixtures that every folder of tests may use."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.videos import Clips
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with the grid model."""
+    from tests.support.models import install_grid_model  # torch takes a second
+
+    return install_grid_model(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    """Video files and folders, good and bad."""
+    return Clips.make(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture(scope="session")
+def open_site(
+    tmp_path_factory: pytest.TempPathFactory, models: Path, clips: Clips
+) -> Callable[..., Any]:
+    """Makes a site that is not started yet; its settings may be given."""
+    from tests.support.site import Site
+
+    def make(**settings: str) -> Site:
+        folder = tmp_path_factory.mktemp("site")
+        return Site(folder, models=models, roots=[clips.root], settings=settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared_site(open_site: Callable[..., Any]) -> Iterator[Any]:
+    """One running service for all tests that leave it as they found it."""
+    with open_site() as site:
+        yield site
+
+
+@pytest.fixture
+def site(shared_site: Any) -> Iterator[Any]:
+    """That service, with no streams before and after the test."""
+    yield shared_site
+    shared_site.remove_all()

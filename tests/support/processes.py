@@ -1,0 +1,64 @@
+"""What the kernel says of processes: children, descriptors, threads, shared memory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a process holds that must not grow."""
+
+    descriptors: int
+    memfds: int
+    threads: int
+
+    @classmethod
+    def of(cls, pid: int) -> "Holdings":
+        links = [_link(fd) for fd in (_PROC / str(pid) / "fd").iterdir()]
+        maps = (_PROC / str(pid) / "maps").read_text()
+        return cls(
+            descriptors=len(links),
+            memfds=maps.count("/memfd:"),
+            threads=len(list((_PROC / str(pid) / "task").iterdir())),
+        )
+
+
+def children(pid: int) -> dict[int, str]:
+    """The living and the dead, not yet buried children of a process: module or state by pid."""
+    found = {}
+    for folder in _PROC.iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            after_name = (folder / "stat").read_text().rpartition(")")[2].split()
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # ended since it was listed
+        if int(after_name[1]) != pid:
+            continue
+        module = words[words.index(b"-m") + 1].decode() if b"-m" in words else words[0].decode()
+        found[int(folder.name)] = "zombie" if after_name[0] == "Z" else module
+    return found
+
+
+def named(pid: int, module: str) -> list[int]:
+    """The children of a process that run a module."""
+    return sorted(child for child, name in children(pid).items() if name == module)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and not a zombie."""
+    try:
+        state = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""
