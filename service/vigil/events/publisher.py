@@ -18,6 +18,7 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from vigil.clock import Clock, SystemClock, rfc3339
@@ -31,6 +32,17 @@ from vigil.store.errors import DamagedState, StorageFailed
 Reason: TypeAlias = Literal[
     "starting", "unreachable", "slow", "auth", "read_only", "full", "loading", "storage", "refused"
 ]
+
+_KINDS: tuple[tuple[type[Exception], Reason], ...] = (
+    (AuthenticationError, "auth"),
+    (AuthorizationError, "auth"),
+    (NoPermissionError, "auth"),
+    (ReadOnlyError, "read_only"),
+    (OutOfMemoryError, "full"),
+    (BusyLoadingError, "loading"),
+    (RedisTimeoutError, "slow"),
+    (TimeoutError, "slow"),
+)
 
 
 class PublisherState(NamedTuple):
@@ -77,7 +89,8 @@ class Publisher:
                 ) as link:
                     await link.ping()
                     await self._outbox.reread()
-                    self._set_connected(link.server)
+                    if not self._outbox.pending().events:  # else the first batch tells
+                        self._set_connected(link.server)
                     while True:
                         await self._step(link)
             except (RedisError, OSError, StorageFailed, DamagedState) as error:
@@ -195,20 +208,14 @@ class Publisher:
             self._changed = asyncio.Event()
 
 
-def reason_of(error: Exception) -> Reason:
+def reason_of(error: BaseException) -> Reason:
     """The kind of failure, for people and metrics."""
     if isinstance(error, StorageFailed | DamagedState | Unavailable):
         return "storage"
-    if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
-        return "auth"
-    if isinstance(error, ReadOnlyError):
-        return "read_only"
-    if isinstance(error, OutOfMemoryError):
-        return "full"
-    if isinstance(error, BusyLoadingError):
-        return "loading"
-    if isinstance(error, RedisTimeoutError | TimeoutError):
-        return "slow"
-    if isinstance(error, ConnectionError | OSError):
-        return "unreachable"
-    return "refused"
+    for kind, reason in _KINDS:
+        if isinstance(error, kind):
+            return reason
+    # What goes wrong while it connects is wrapped by the client library.
+    if error.__cause__ is not None and (inner := reason_of(error.__cause__)) != "refused":
+        return inner
+    return "unreachable" if isinstance(error, RedisConnectionError | OSError) else "refused"

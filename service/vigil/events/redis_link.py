@@ -23,7 +23,7 @@ IDMP_EVENTS = 10_000  # ids that the server remembers a producer: the most that 
 IDMP_S = 86_400  # and for how long: the most that it takes
 
 # KEYS: the stream. ARGV: the producer or "", then id, type, stream, data of each event.
-# pcall gives the server's own error back (OOM …, READONLY …); call would wrap it in a script error.
+# An error is given back as XADD's own (OOM …, READONLY …), which Redis before 7 wraps in where it was.
 _ADD = """
 for i = 2, #ARGV, 4 do
     local reply
@@ -34,7 +34,9 @@ for i = 2, #ARGV, 4 do
         reply = redis.pcall('XADD', KEYS[1], 'IDMP', ARGV[1], ARGV[i], '*',
             'id', ARGV[i], 'type', ARGV[i+1], 'stream', ARGV[i+2], 'data', ARGV[i+3])
     end
-    if type(reply) == 'table' and reply.err then return reply end
+    if type(reply) == 'table' and reply.err then
+        return redis.error_reply(string.match(reply.err, '%-(%u+ .*)$') or reply.err)
+    end
 end
 return (#ARGV - 1) / 4
 """
