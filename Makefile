@@ -11,7 +11,7 @@ SOURCE ?=
 DURATION ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types floors stubs faults soak density clean
+.PHONY: help install demo test check format lint types floors stubs faults density clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,11 +52,8 @@ stubs: $(STAMP) ## Renew the generated stubs in service/vigil/v1
 	$(BIN)/python -m grpc_tools.protoc -I proto --python_out=service --pyi_out=service \
 		--grpc_python_out=service $(PROTOS)
 
-faults: $(STAMP) ## Long: break things and see them mend
-	$(BIN)/python -m pytest tests/faults -m "not gpu"
-
-soak: $(STAMP) ## Long: two hours under load
-	$(BIN)/python -m pytest tests/faults -m soak --timeout 9000
+faults: $(STAMP) ## Long: break things in a running service and see them mend
+	$(BIN)/python -m pytest tests/integration tests/faults -m "not gpu"
 
 density: $(STAMP) ## Long: eight 1080p25 streams on this machine, measured
 	$(BIN)/vigil bench density --profile main --streams 8 --seconds 60
