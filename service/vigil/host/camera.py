@@ -220,6 +220,7 @@ class Camera:
 
     def _finish(self, run: Run) -> None:
         self._publish(run.finish())
+        run.finished.set()
 
     def _publish(self, events: list[Event]) -> None:
         if events:

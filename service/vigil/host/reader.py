@@ -20,6 +20,7 @@ from vigil.ipc.messages import StreamReport
 
 log = structlog.get_logger()
 
+FINISH_S = 2.0  # for frames that are still at the engine
 ENGINE_WAIT_S = 60.0  # a file waits so long for an engine before it plays on without
 
 
@@ -110,6 +111,7 @@ class Reader:
             return play.until_end()
         finally:
             self._camera.end_run(run)
+            run.finished.wait(FINISH_S)  # a stream's end is reported after its last event
 
     def _online(self, capture: Capture) -> None:
         self._backoff.succeeded()

@@ -73,6 +73,7 @@ class Run:
         self._seq = -1
         self._in_flight = 0
         self._over = False
+        self.finished = threading.Event()  # its last frame is back and its last event is out
         self._last = Moment(
             time_s=anchor.monotonic_s, utc_s=anchor.utc_s, captured_s=anchor.monotonic_s
         )

@@ -1,0 +1,191 @@
+"""Every kind of source, good and bad, seen through the service."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.support.errors import refusal
+from tests.support.http_camera import file_server, mjpeg_camera, refusing_camera
+from tests.support.site import MARKER, Status, is_online, spec_of
+from tests.support.videos import Clips
+from vigil.v1 import rules_pb2, streams_pb2
+from vigil.v1.geometry_pb2 import Point
+
+FAST = streams_pb2.Source.FAST
+pytestmark = pytest.mark.timeout(90)
+
+
+def ended(stream: streams_pb2.Stream) -> bool:
+    return stream.status.state == Status.OFFLINE and stream.status.reason == Status.ENDED
+
+
+def test_a_file_played_fast_loses_no_frame_that_is_due(site: Any, clips: Clips) -> None:
+    site.add("fast", clips.long.as_uri(), detect_fps=25, source_pace=FAST, rules=[MARKER])
+    stream = site.wait("fast", ended)
+    assert not stream.status.HasField("next_retry")
+    account = site.scrape().accounts()["fast"]
+    assert (account.read, account.outcomes["analysed"], account.dropped) == (500, 500, {})
+    events = [entry.read() for entry in site.entries("fast")]
+    assert [event.event_seq for event in events] == list(range(1, 501))
+
+
+def test_a_file_in_real_time_takes_its_own_time(site: Any, clips: Clips) -> None:
+    site.add("paced", clips.short.as_uri(), detect_fps=25, rules=[MARKER])
+    site.wait("paced", ended)
+    account = site.scrape().accounts()["paced"]
+    assert account.read == 50
+    times = [entry.read().event.occurred_at_s for entry in site.entries("paced")]
+    assert len(times) == account.outcomes["analysed"]
+    assert times[-1] - times[0] == pytest.approx(49 / 25, abs=0.05)
+
+
+def test_a_looped_file_begins_a_run_at_each_turn(site: Any, clips: Clips) -> None:
+    site.add("loop", clips.short.as_uri(), source_loop=True, source_pace=FAST, rules=[MARKER])
+    site.wait("loop", lambda stream: stream.status.run >= 3)
+    site.remove("loop")
+    runs = [entry.read().event.run for entry in site.entries("loop")]
+    assert runs == sorted(runs)
+    assert runs.count(1) == runs.count(2) == 10  # of 50 frames at 25 a second, 5 a second
+
+
+def test_a_folder_of_pictures_is_played_in_name_order(site: Any, clips: Clips) -> None:
+    site.add(
+        "folder",
+        clips.pictures.as_uri().replace("file:", "folder:"),
+        detect_fps=10,
+        source_folder_fps=10,
+        source_pace=FAST,
+    )
+    stream = site.wait("folder", ended)
+    assert (stream.status.width_px, stream.status.height_px) == (320, 240)
+    account = site.scrape().accounts()["folder"]
+    assert (account.read, account.outcomes["analysed"]) == (10, 10)
+
+
+def test_motion_jpeg_over_http_is_read_and_read_again(site: Any) -> None:
+    with mjpeg_camera() as camera:
+        site.add("mjpeg", f"{camera.url}/video", rules=[MARKER])
+        site.wait_online("mjpeg")
+        assert {event.run for event in site.wait_marks("mjpeg", 4)} == {1}
+    lost = site.wait_offline("mjpeg")
+    assert lost.status.reason == Status.UNREACHABLE
+    assert lost.status.HasField("next_retry")
+
+
+def test_hls_is_read(site: Any, tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="PyAV makes the segments: pip install 'vigil[video]'")
+    write_hls(av, tmp_path)
+    with file_server(tmp_path) as server:
+        site.add("hls", f"{server.url}/live.m3u8", rules=[MARKER])
+        stream = site.wait_online("hls")
+        assert (stream.status.width_px, stream.status.height_px) == (320, 240)
+        assert len(site.wait_marks("hls", 3)) == 3
+
+
+def write_hls(av: Any, folder: Path) -> None:
+    """Segments of a second, and a playlist that does not end: a live stream."""
+    from tests.support import videos
+
+    with av.open(
+        str(folder / "live.m3u8"),
+        "w",
+        format="hls",
+        options={"hls_time": "1", "hls_flags": "omit_endlist", "hls_list_size": "0"},
+    ) as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = videos.WIDTH_PX, videos.HEIGHT_PX, "yuv420p"
+        stream.gop_size = 25
+        for index in range(125):
+            frame = av.VideoFrame.from_ndarray(videos.picture(index), format="bgr24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+ZONE_OF_TWO = rules_pb2.Rule(
+    rule_id="z", zone=rules_pb2.ZoneRule(polygon=[Point(x=0, y=0), Point(x=1, y=1)])
+)
+NOT_A_NUMBER = rules_pb2.Rule(
+    rule_id="l", line=rules_pb2.LineRule(points=[Point(x=0, y=float("nan")), Point(x=1, y=1)])
+)
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("source.uri", {"uri": "rtsp://"}),
+        ("source.uri", {"uri": "no address at all"}),
+        ("source.uri", {"uri": "gopher://camera/1"}),
+        ("source.uri", {"uri": "file:///etc/passwd"}),
+        ("source.uri", {"uri": ""}),
+        ("rules[0].zone.polygon", {"rules": [ZONE_OF_TWO]}),
+        ("rules[0].line.points[0].y", {"rules": [NOT_A_NUMBER]}),
+        ("detect_fps", {"detect_fps": -1}),
+    ],
+)
+def test_what_a_request_shows_is_refused_with_its_field(
+    site: Any, field: str, fields: dict[str, Any]
+) -> None:
+    fields = {"uri": "rtsp://127.0.0.1/live", **fields}
+    request = streams_pb2.AddStreamRequest(spec=spec_of("bad", fields.pop("uri"), **fields))
+    code, message, named = refusal(lambda: site.streams.AddStream(request, timeout=10))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert any(path.removeprefix("spec.") == field for path in named), (message, named)
+    code, _, _ = refusal(lambda: site.get("bad"))
+    assert code is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("missing.mp4", Status.UNREACHABLE),
+        ("notes.mp4", Status.UNSUPPORTED),
+        ("empty.mp4", Status.NO_VIDEO),
+        ("truncated.mp4", Status.UNSUPPORTED),
+        ("pictures", Status.UNSUPPORTED),
+    ],
+)
+def test_what_only_opening_shows_is_a_typed_state(
+    site: Any, clips: Clips, name: str, reason: Any
+) -> None:
+    stream_id = "bad-" + name.replace(".", "-")
+    site.add("good", clips.long.as_uri(), rules=[MARKER])
+    site.add(stream_id, (clips.root / name).as_uri())
+    status = site.wait_offline(stream_id).status
+    assert status.reason == reason
+    assert status.detail
+    assert status.HasField("next_retry")
+    assert 0 < status.next_retry.ToNanoseconds() - status.since.ToNanoseconds() <= 2e9
+    site.wait_online("good")
+    assert site.wait_marks("good", 2)
+    account = site.scrape().accounts()[stream_id]
+    assert (account.read, account.in_flight) == (0, 0)
+
+
+def test_a_file_that_appears_later_is_played(site: Any, clips: Clips) -> None:
+    later = clips.root / "later.mp4"
+    site.add("later", later.as_uri())
+    site.wait_offline("later")
+    later.write_bytes(clips.short.read_bytes())
+    assert site.wait("later", is_online).status.reconnects >= 1
+
+
+def test_cameras_that_refuse_are_told_apart(site: Any) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # bound and not listening: refuses
+        port = silent.getsockname()[1]
+        site.add("refuses", f"rtsp://127.0.0.1:{port}/live")
+        with refusing_camera(404) as none, refusing_camera(401) as locked:
+            site.add("no-such-path", f"{none.url}/x")
+            site.add("locked", f"{locked.url}/x")
+            refuses = site.wait_offline("refuses").status
+            no_path = site.wait_offline("no-such-path").status
+            auth = site.wait_offline("locked").status
+    assert refuses.reason == Status.UNREACHABLE
+    assert "refuses connections" in refuses.detail
+    assert no_path.reason == Status.NO_VIDEO
+    assert auth.reason == Status.AUTH_FAILED
+    wait_s = (auth.next_retry.ToNanoseconds() - auth.since.ToNanoseconds()) / 1e9
+    assert 14 <= wait_s <= 31, "a wrong password is tried again slowly"
