@@ -49,7 +49,7 @@ def demo_camera(rng: np.random.Generator, *, width_px: int, height_px: int) -> C
     return Camera(
         width_px=width_px,
         height_px=height_px,
-        focal_px=float(rng.uniform(0.76, 0.82)) * width_px,
+        focal_px=float(rng.uniform(0.82, 0.88)) * width_px,
         height_m=float(rng.uniform(4.9, 5.5)),
         pitch_rad=float(np.deg2rad(rng.uniform(25.5, 28.0))),
     )
@@ -58,13 +58,14 @@ def demo_camera(rng: np.random.Generator, *, width_px: int, height_px: int) -> C
 def _visitors(stage: Stage, rng: np.random.Generator) -> list[tuple[float, Journey]]:
     """People who come in above the middle, go down into the lower half, and leave as they came.
 
-    One every 2.6 s; of 16 ways drawn for each, the one that is hidden least by those before it.
+    One every 4.2 s, every other one comes down twice: some 65 events a minute with four people in the
+    picture. Of 24 ways drawn for each, the one is taken that is hidden least by those before it.
     """
     ways: list[tuple[float, Journey]] = []
     seen: list[F32] = []
     times_s = np.arange(0.0, stage.duration_s + 30.0, 0.2, dtype=np.float32)
-    for start_s in np.arange(0.2, stage.duration_s - 8.0, 2.6):
-        drafts = [_visit(stage, rng, float(start_s)) for _ in range(16)]
+    for number, start_s in enumerate(np.arange(0.2, stage.duration_s - 8.0, 4.2)):
+        drafts = [_visit(stage, rng, float(start_s), turns=1 + number % 2) for _ in range(24)]
         looks = [_seen(stage.camera, way, times_s) for way in drafts]
         best = int(np.argmin([sum(_overlap(look, other) for other in seen) for look in looks]))
         ways.append((1.0, drafts[best]))
@@ -72,20 +73,19 @@ def _visitors(stage: Stage, rng: np.random.Generator) -> list[tuple[float, Journ
     return ways
 
 
-def _visit(stage: Stage, rng: np.random.Generator, start_s: float) -> Journey:
+def _visit(stage: Stage, rng: np.random.Generator, start_s: float, *, turns: int) -> Journey:
     camera = stage.camera
     came, left = rng.random(2) < 0.5
-    down = rng.uniform(0.14, 0.86)
-    up = down + rng.uniform(0.14, 0.4) * (1 if down < rng.uniform(0.3, 0.7) else -1)
-    deep = rng.uniform(0.64, 0.86, 2)
-    corners = [
-        _seen_at(camera, -0.09 if came else 1.09, float(rng.uniform(0.33, 0.4))),
-        _seen_at(camera, float(down), 0.385),
-        _seen_at(camera, float(down) + float(rng.uniform(-0.05, 0.05)), float(deep[0])),
-        _seen_at(camera, float(up) + float(rng.uniform(-0.05, 0.05)), float(deep[1])),
-        _seen_at(camera, float(up), 0.385),
-        _seen_at(camera, -0.09 if left else 1.09, float(rng.uniform(0.33, 0.4))),
-    ]
+    across = float(rng.uniform(0.14, 0.86))
+    corners = [_seen_at(camera, -0.09 if came else 1.09, float(rng.uniform(0.33, 0.4)))]
+    for _ in range(turns):
+        for v in (0.385, float(rng.uniform(0.62, 0.82)), float(rng.uniform(0.62, 0.82)), 0.385):
+            corners.append(_seen_at(camera, across + float(rng.uniform(-0.03, 0.03)), v))
+            if v > 0.5 and len(corners) % 4 == 3:
+                side = 1 if across < rng.uniform(0.3, 0.7) else -1
+                across += side * float(rng.uniform(0.1, 0.24))
+        across += float(rng.uniform(-0.08, 0.08))
+    corners.append(_seen_at(camera, -0.09 if left else 1.09, float(rng.uniform(0.33, 0.4))))
     return travel(corners, speed_mps=float(rng.uniform(1.3, 1.75)), start_s=start_s)
 
 

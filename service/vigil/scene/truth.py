@@ -6,14 +6,15 @@ view while at least IN_VIEW of its box is inside the picture, whether hidden by 
 
 An event is required of whoever watches where
 - the object had been in view for SEEN_S before it, so that a detector had a fair chance to know it;
-- the new state lasts for SETTLE_S: a foot that swings over a line and back has not crossed it.
-Optional, neither a miss nor a false alarm, are events sooner than that after coming into view, and what
+- the new state lasts for SETTLE_S: a foot that swings over a line and back has not crossed it;
+- the scene goes on for SEEN_S, so that there are frames to notice it in.
+Optional, neither a miss nor a false alarm, are events too near the beginning or the end, and what
 happens by coming into view or leaving it inside a zone (a zone.enter and a zone.exit by the rules).
 zone.dwell happens once a stay, where ``dwell_s`` is above 0.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -62,8 +63,10 @@ def truth_events(
     moments: Iterable[tuple[float, Sequence[SceneObject]]], rules: Sequence[Rule]
 ) -> list[TruthEvent]:
     """The events of zone and line rules, by time. ``moments`` are every frame's time and objects."""
+    known = list(moments)
+    end_s = max((time_s for time_s, _ in known), default=0.0)
     events: list[TruthEvent] = []
-    for path in foot_paths(moments):
+    for path in foot_paths(known):
         for rule in rules:
             if not isinstance(rule, ZoneRule | LineRule):
                 continue
@@ -73,6 +76,10 @@ def truth_events(
                 events += _zone_events(path, rule)
             else:
                 events += _line_events(path, rule)
+    events = [
+        replace(event, required=event.required and event.time_s <= end_s - SEEN_S)
+        for event in events
+    ]
     return sorted(events, key=lambda event: (event.time_s, event.rule_id, event.object_id))
 
 

@@ -24,6 +24,7 @@ def test_the_layout_is_that_of_the_labelled_data(tmp_path: Path) -> None:
     assert sum(int(row["boxes"]) for row in rows) == boxes
     for row in rows:
         image = cv2.imread(str(tmp_path / "images" / row["file"]))
+        assert image is not None
         assert image.shape[:2] == (int(row["height"]), int(row["width"]))
         label = (tmp_path / "labels" / row["file"]).with_suffix(".txt").read_text().splitlines()
         assert len(label) == int(row["boxes"])
