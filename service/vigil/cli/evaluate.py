@@ -19,6 +19,7 @@ from vigil.accuracy.detector_video import (
 )
 from vigil.accuracy.finder import LetterboxFinder, median_ms
 from vigil.accuracy.motion_blobs import MotionBlobs
+from vigil.cli.evaluate_tracking import tracking
 from vigil.cli.output import columns, echo_json
 from vigil.data import U8
 from vigil.training.labels import CLASSES, read_truth
@@ -32,6 +33,9 @@ _TIMED_FRAMES = 60
 @click.group(epilog="Example: vigil evaluate detector --data ../shared/data/val --json")
 def evaluate() -> None:
     """Measure accuracy on a labelled set."""
+
+
+evaluate.add_command(tracking)
 
 
 @evaluate.command(
