@@ -9,6 +9,7 @@ from vigil.clock import Clock, SystemClock
 from vigil.events.log import EventLog
 from vigil.events.outbox import Outbox
 from vigil.events.publisher import Publisher
+from vigil.events.redis_link import check_url
 from vigil.events.settings import EventHooks, EventSettings, NoHooks
 from vigil.store.database import Database
 from vigil.store.errors import DamagedState, StorageFailed
@@ -31,6 +32,7 @@ class EventPipeline:
         hooks: EventHooks | None = None,
     ) -> None:
         self._settings = settings or EventSettings()
+        self._redis_url = redis_url
         clock, hooks = clock or SystemClock(), hooks or NoHooks()
         self.outbox = Outbox(database, settings=self._settings, clock=clock, hooks=hooks)
         self.publisher = Publisher(
@@ -40,6 +42,8 @@ class EventPipeline:
         self._tasks: tuple[asyncio.Task[NoReturn], ...] = ()
 
     async def __aenter__(self) -> Self:
+        """Start publishing. Raises InvalidConfig for an address of Redis that is none."""
+        check_url(self._redis_url)
         self.outbox.load()
         await self.outbox.note_boot()
         self._tasks = (

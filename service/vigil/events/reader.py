@@ -4,10 +4,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple, cast
 
+import redis.asyncio
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from vigil.events.redis_link import client_of
-from vigil.events.schema import Published, decode
+from vigil.errors import Unavailable
+from vigil.events.redis_link import client_of, redacted
+from vigil.events.schema import MalformedEvent, Published, decode
 from vigil.events.settings import EventSettings
 
 BEGINNING = "0-0"
@@ -29,16 +32,30 @@ class Entry(NamedTuple):
         return decode(self.data)
 
 
+@contextlib.asynccontextmanager
+async def _client(url: str, *, reply_timeout_s: float) -> AsyncIterator["redis.asyncio.Redis"]:
+    settings = EventSettings()
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            client = client_of(
+                url,
+                connect_timeout_s=settings.connect_timeout_s,
+                reply_timeout_s=reply_timeout_s,
+            )
+            stack.push_async_callback(client.aclose)
+            yield client
+        except (RedisError, OSError, ValueError) as error:
+            raise Unavailable(f"reading events from Redis: {redacted(str(error), url)}") from error
+
+
 async def follow(
     url: str, *, key: str = "vigil:events", after: str = NOW, block_s: float = 5.0
 ) -> AsyncIterator[Entry]:
     """Every entry after an id (BEGINNING, NOW or one that was seen), in order, for ever.
 
-    Raises redis.exceptions.RedisError where the server is away.
+    Raises Unavailable where the server is away.
     """
-    async with contextlib.AsyncExitStack() as stack:
-        client = client_of(url, connect_timeout_s=5.0, reply_timeout_s=block_s + 10.0)
-        stack.push_async_callback(client.aclose)
+    async with _client(url, reply_timeout_s=block_s + 10.0) as client:
         if after == NOW:  # fixed once: between two reads "$" would skip what came
             last = await cast(Any, client).xrevrange(key, count=1)
             after = last[0][0].decode() if last else BEGINNING
@@ -57,16 +74,18 @@ async def follow(
 async def page(
     url: str, *, key: str = "vigil:events", after: str = BEGINNING, limit: int = _COUNT
 ) -> list[Entry]:
-    """Up to ``limit`` entries after an id, now."""
-    async with contextlib.AsyncExitStack() as stack:
-        settings = EventSettings()
-        client = client_of(
-            url,
-            connect_timeout_s=settings.connect_timeout_s,
-            reply_timeout_s=settings.reply_timeout_s,
-        )
-        stack.push_async_callback(client.aclose)
+    """Up to ``limit`` entries after an id, now. Raises Unavailable."""
+    async with _client(url, reply_timeout_s=EventSettings().reply_timeout_s) as client:
         return _entries(await client.xread({key: after}, count=limit))
+
+
+async def everything(url: str, *, key: str = "vigil:events") -> AsyncIterator[Entry]:
+    """Every entry that the stream holds now, in order. Raises Unavailable."""
+    after = BEGINNING
+    while entries := await page(url, key=key, after=after):
+        for entry in entries:
+            yield entry
+        after = entries[-1].entry_id
 
 
 def _entries(reply: Any) -> list[Entry]:
@@ -77,13 +96,17 @@ def _entries(reply: Any) -> list[Entry]:
         rows = [row for part in reply.values() for rows in part for row in rows]
     else:
         rows = [row for _, part in reply for row in part]
-    return [
-        Entry(
-            entry_id=entry_id.decode(),
-            event_id=fields[b"id"].decode(),
-            type=fields[b"type"].decode(),
-            stream_id=fields[b"stream"].decode(),
-            data=fields[b"data"],
-        )
-        for entry_id, fields in rows
-    ]
+    try:
+        return [_entry(entry_id.decode(), fields) for entry_id, fields in rows]
+    except KeyError as error:
+        raise MalformedEvent(f"an entry without field {error}: not a stream of vigil's") from None
+
+
+def _entry(entry_id: str, fields: dict[bytes, bytes]) -> Entry:
+    return Entry(
+        entry_id=entry_id,
+        event_id=fields[b"id"].decode(),
+        type=fields[b"type"].decode(),
+        stream_id=fields[b"stream"].decode(),
+        data=fields[b"data"],
+    )

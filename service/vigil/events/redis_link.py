@@ -11,11 +11,13 @@ from typing import Any, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
 import redis.asyncio
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError, ResponseError
 
 from vigil.config import redacted_url
+from vigil.errors import InvalidConfig
 from vigil.events.settings import EventSettings
 from vigil.events.trim import Trimmed, call, named, trim
 
@@ -129,6 +131,14 @@ def client_of(
         socket_timeout=reply_timeout_s,
         retry=Retry(NoBackoff(), 0),
     )
+
+
+def check_url(url: str) -> None:
+    """Refuse an address that can never be reached. Raises InvalidConfig, without its password."""
+    try:
+        parse_url(url)
+    except ValueError as error:
+        raise InvalidConfig(f"redis.url: {redacted(str(error), url)}") from None
 
 
 def redacted(text: str, url: str) -> str:
