@@ -97,7 +97,7 @@ def detector(
         person = manifest.score_threshold[CLASSES.index("person")]
         result, table = _on_video(finder, video, truth, person, timed=timed)
     if as_json:
-        echo_json({"model": name, "precision": precision, "device": device, **result})
+        echo_json({"model": name, "number_format": precision, "device": device, **result})
     else:
         click.echo(table)
 

@@ -72,7 +72,9 @@ class Trainer:
         self.device = torch.device(self.settings.device)
         torch.manual_seed(recipe.seed)
         net = build(recipe.architecture, classes=len(CLASSES))
-        self.net: DetectorNet = channels_last(net).to(self.device)
+        # Contiguous, as its gradients and their moments: the fused optimiser walks memory, not
+        # elements, and mixes up layouts that differ. The workers' replicas are channels last.
+        self.net: DetectorNet = net.to(self.device)
         self.average = MovingAverage(self.net, decay=recipe.ema_decay)
         self.optimiser = make_optimiser(self.net, weight_decay=recipe.weight_decay)
         self.step = 0
@@ -144,7 +146,7 @@ class Trainer:
         log: TextIO,
         show: Callable[[Progress], None] | None,
     ) -> None:
-        replica = copy.deepcopy(self.net)
+        replica = channels_last(copy.deepcopy(self.net))
         while (step := schedule.take()) is not None:
             batch = self.batch(source, step)
             losses, gradients = self.gradients(replica, batch)
@@ -192,7 +194,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         for parameter, gradient in zip(self.net.parameters(), gradients, strict=True):
-            parameter.grad = gradient
+            parameter.grad = gradient.contiguous()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_norm)
         self.optimiser.step()
         with torch.no_grad():

@@ -76,7 +76,8 @@ class Letterbox:
         height, width = self.scaled_hw
         offset = np.array([self.left, self.top, self.left, self.top], np.float32)
         size = np.array([width, height, width, height], np.float32)
-        return np.clip((xyxy_input_px - offset) / size, 0.0, 1.0).astype(np.float32)
+        normalised: F32 = np.clip((xyxy_input_px - offset) / size, 0.0, 1.0).astype(np.float32)
+        return normalised
 
     def to_input_px(self, xyxy_normalised: F32) -> F32:
         """Boxes (N, 4) in [0, 1] of the source picture to input pixels."""
