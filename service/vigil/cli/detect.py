@@ -20,7 +20,7 @@ from vigil.cli.rule_flags import FORM, line_rule, rules_from_file, zone_rule
 from vigil.config import Config, LogConfig, ModelConfig
 from vigil.data import U8, Event, Phase, TrackState
 from vigil.draw.history import describe
-from vigil.errors import InvalidRequest
+from vigil.errors import InvalidRequest, VigilError
 from vigil.host.capture import IMAGE_SUFFIXES, decode_picture
 from vigil.spec import CaptureBackend, StreamSpec, violations
 from vigil.v1 import streams_pb2
@@ -105,10 +105,13 @@ def detect(
 
 
 def _checked(message: streams_pb2.StreamSpec, manifest: Manifest) -> StreamSpec:
-    """The definition behind the flags. Raises InvalidRequest."""
-    spec = spec_from_message(message, default_backend=CaptureBackend.OPENCV)
+    """The definition behind the flags. Raises UsageError."""
+    try:
+        spec = spec_from_message(message, default_backend=CaptureBackend.OPENCV)
+    except VigilError as error:
+        raise click.UsageError(str(error)) from error
     if wrong := violations(spec):
-        raise InvalidRequest(wrong)
+        raise click.UsageError(str(InvalidRequest(wrong)))
     for name in spec.classes:
         if name not in manifest.classes:
             known = ", ".join(manifest.classes)
