@@ -42,7 +42,7 @@ def human_line(published: Published) -> str:
         parts.append(f"{event.class_name}{track}{score}")
     if event.rule_id is not None:
         parts.append(f"rule {event.rule_id}")
-    parts += [f"{name}={_brief(value)}" for name, value in event.attributes.items()]
+    parts += [f"{name}={_brief(value)}" for name, value in sorted(event.attributes.items())]
     parts.append(click.style(f"#{published.event_seq}", dim=True))
     return "  ".join(parts)
 
@@ -65,7 +65,7 @@ def from_message(message: events_pb2.Event) -> Published:
         occurred_at_s=message.occurred_at.ToMicroseconds() / 1e6,
         captured_s=0.0,
         labels=dict(message.labels),
-        attributes={name: _value(value) for name, value in message.attributes.items()},
+        attributes={name: _value(value) for name, value in sorted(message.attributes.items())},
         snapshot=message.snapshot or None,
     )
     published_at_s = None
@@ -77,7 +77,7 @@ def from_message(message: events_pb2.Event) -> Published:
 def _value(value: object) -> JsonScalar | dict[str, JsonScalar]:
     """A value of a Struct, which knows no integers: whole numbers become such again."""
     if isinstance(value, Struct):
-        return {name: _scalar(inner) for name, inner in value.items()}
+        return {name: _scalar(inner) for name, inner in sorted(value.items())}
     return _scalar(value)
 
 
