@@ -64,9 +64,7 @@ def test_a_cell_answers_for_one_object() -> None:
 def test_a_tiny_object_finds_a_cell() -> None:
     logits, distances = plain()
     distances[:] = 0.4
-    pairs = assign(
-        logits, boxes_xyxy(distances, PLACES), PLACES, targets([[6, 6, 10, 10]], [0])
-    )
+    pairs = assign(logits, boxes_xyxy(distances, PLACES), PLACES, targets([[6, 6, 10, 10]], [0]))
     assert len(pairs.cell) > 0
 
 
