@@ -40,14 +40,13 @@ class Camera:
             np.float32,
         )
 
-    def depth_m(self, x: float, y: float, z: float = 0.0) -> float:
-        """Distance of a point along the optical axis; ``x`` does not matter to it."""
-        del x
+    def depth_m(self, y: float, z: float = 0.0) -> float:
+        """Distance of a point along the optical axis; it is the same for every x."""
         return float(y * np.cos(self.pitch_rad) + (self.height_m - z) * np.sin(self.pitch_rad))
 
     def pixel(self, x: float, y: float, z: float = 0.0) -> tuple[float, float]:
         """Where a point in the world is seen."""
-        depth = max(self.depth_m(x, y, z), 1e-3)
+        depth = max(self.depth_m(y, z), 1e-3)
         sin, cos = np.sin(self.pitch_rad), np.cos(self.pitch_rad)
         up = y * sin - (self.height_m - z) * cos
         return (
@@ -69,5 +68,5 @@ class Camera:
             azimuth_rad=float(azimuth),
             elevation_rad=float(np.arctan2(self.height_m, max(away, 1e-3))),
             distance_m=float(np.hypot(away, self.height_m)),
-            px_per_m=self.focal_px / max(self.depth_m(x, y), 0.5),
+            px_per_m=self.focal_px / max(self.depth_m(y), 0.5),
         )

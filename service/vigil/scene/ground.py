@@ -64,7 +64,7 @@ def paint_ground(layout: Layout, rng: np.random.Generator, palette: Palette) -> 
     else:
         _tiles(canvas, float(rng.choice([0.3, 0.5, 0.8])), rng, seam=-0.07, spread=0.045)
     if layout.place in {"plaza", "avenue", "street"} and rng.random() < 0.6:
-        _lawn(canvas, layout, rng)
+        _lawn(canvas, rng)
     if layout.road_m is not None:
         _road(canvas, layout, rng)
     _wear(canvas, rng)
@@ -124,7 +124,7 @@ def _bays(canvas: F32, rng: np.random.Generator) -> None:
         canvas[top : top + 3] = paint
 
 
-def _lawn(canvas: F32, layout: Layout, rng: np.random.Generator) -> None:
+def _lawn(canvas: F32, rng: np.random.Generator) -> None:
     """A few patches of grass or planting."""
     mask = np.zeros(canvas.shape[:2], np.uint8)
     for _ in range(int(rng.integers(1, 5))):
@@ -141,7 +141,6 @@ def _lawn(canvas: F32, layout: Layout, rng: np.random.Generator) -> None:
     rough = rng.normal(0, 0.06, canvas.shape[:2]).astype(np.float32)[..., None]
     canvas[mask > 0] = (grass + rough)[mask > 0]
     canvas[kerb] = 0.62
-    del layout
 
 
 def _road(canvas: F32, layout: Layout, rng: np.random.Generator) -> None:

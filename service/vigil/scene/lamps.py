@@ -23,7 +23,7 @@ def glows(
             continue
         place = (at.x_m + cos * x - sin * y, at.y_m + sin * x + cos * y)
         u, v = camera.pixel(*place, z)
-        scale = camera.focal_px / max(camera.depth_m(*place, z), 1.0)
+        scale = camera.focal_px / max(camera.depth_m(place[1], z), 1.0)
         found.append(
             (u, v, scale * (0.32 if ahead else 0.14), float(towards) * (0.8 if ahead else 0.35))
         )

@@ -84,7 +84,7 @@ def brightness(look: Look, camera: Camera) -> F32:
     level = np.full(shape, 0.45, np.float32)
     for x, y, reach in look.lamps:
         cx, cy = camera.pixel(x, y)
-        wide = reach * camera.focal_px / camera.depth_m(x, y)
+        wide = reach * camera.focal_px / camera.depth_m(y)
         flat = max(camera.height_m / np.hypot(camera.height_m, y), 0.25)
         level += np.exp(-(((u - cx) / wide) ** 2 + ((v - cy) / (wide * flat)) ** 2)) * 0.75
     return np.asarray(np.minimum(level, 1.25) * vignette, np.float32)

@@ -7,11 +7,10 @@ import numpy as np
 
 from vigil.data import U8
 from vigil.scene.backdrop import build_backdrop, stand
-from vigil.scene.camera import Camera
 from vigil.scene.compose import Backdrop, Drawn, SceneObject, compose, furnished, gain_at
 from vigil.scene.ground import Layout, draw_layout
 from vigil.scene.lamps import glows
-from vigil.scene.look import Grain, Look, draw_look
+from vigil.scene.look import Grain, draw_look
 from vigil.scene.palette import palette_of
 from vigil.scene.script import KINDS, Actor, Stage, demo_camera, write_script
 from vigil.scene.sprite import SpriteStore
@@ -140,6 +139,3 @@ def _layout(kind: str, rng: np.random.Generator) -> Layout:
         near = float(rng.uniform(20, 23))
         return Layout("street", (near, near + 7.0), near + float(rng.uniform(11, 16)))
     return draw_layout(kind, rng)
-
-
-__all__ = ["KINDS", "Camera", "Look", "Scene", "SceneFrame"]
