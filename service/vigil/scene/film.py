@@ -1,5 +1,6 @@
 """A scene as a playable file with its truth beside it."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,9 +30,16 @@ class FilmTruth(msgspec.Struct, frozen=True, kw_only=True):
     height_px: int
     frames: tuple[tuple[SceneObject, ...], ...]
 
-    def moments(self) -> list[tuple[float, tuple[SceneObject, ...]]]:
-        """Each frame's time and objects, as `vigil.scene.truth.truth_events` takes them."""
-        return [(index / self.fps, objects) for index, objects in enumerate(self.frames)]
+    def moments(self, until_s: float = math.inf) -> list[tuple[float, tuple[SceneObject, ...]]]:
+        """Each frame's time and objects, as `vigil.scene.truth.truth_events` takes them.
+
+        ``until_s`` is how far the film was played.
+        """
+        return [
+            (index / self.fps, objects)
+            for index, objects in enumerate(self.frames)
+            if index / self.fps <= until_s
+        ]
 
 
 def truth_path(film: Path) -> Path:

@@ -18,6 +18,9 @@ from vigil.scene.truth import TruthEvent, truth_events
 from vigil.spec import Rule
 
 
+REVISION = 2  # raised whenever the same seed comes to give another scene: kept films are then stale
+
+
 @dataclass(frozen=True, slots=True)
 class SceneFrame:
     """One picture of a scene and the truth of what is in it."""
