@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -250,6 +251,14 @@ class Site:
         url = f"http://{self.vigil.addresses.http}{path}"
         with urllib.request.urlopen(url, timeout=CALL_TIMEOUT_S) as answer:
             return str(answer.read().decode())
+
+    def fetch_ready(self) -> bool:
+        """Whether the service says over HTTP that it analyses frames."""
+        try:
+            return self.fetch("/readyz") == "ready\n"
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
 
     def _hang_up(self) -> None:
         if self._channel is not None:

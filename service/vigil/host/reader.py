@@ -2,8 +2,8 @@
 
 import random
 import threading
+import traceback
 
-import cv2
 import structlog
 
 from vigil.clock import Anchor
@@ -38,6 +38,7 @@ class Reader:
         self._backoff = Backoff(random.Random())
         self._stop = threading.Event()
         self._reconnects = 0
+        self._ended = threading.Event()
         self._thread = threading.Thread(
             target=self._read_for_ever, name=f"reader-{camera.spec.stream_id}", daemon=True
         )
@@ -52,26 +53,32 @@ class Reader:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
+        """Whether frames can still come from it."""
+        return not self._ended.is_set()
 
     def _read_for_ever(self) -> None:
         try:
-            while not self._stop.is_set():
-                ended = self._connect_and_play()
-                if self._stop.is_set():
-                    return
-                if ended.reason is OfflineReason.ENDED:
-                    if self._source.loop:
-                        continue
-                    self._report(StreamState.OFFLINE, ended)
-                    return
-                retry_in_s = self._backoff.next_s(ended.reason)
-                self._reconnects += 1
-                self._report(StreamState.OFFLINE, ended, retry_in_s=retry_in_s)
-                self._stop.wait(retry_in_s)
+            self._read_until_stopped()
         except ChannelClosed:
-            return  # the service is gone, and this process with it
+            pass  # the service is gone, and this process with it
+        finally:
+            self._ended.set()
+            self._context.post(_nothing)  # the host's loop looks whether it waited for this
+
+    def _read_until_stopped(self) -> None:
+        while not self._stop.is_set():
+            ended = self._connect_and_play()
+            if self._stop.is_set():
+                return
+            if ended.reason is OfflineReason.ENDED:
+                if self._source.loop:
+                    continue
+                self._report(StreamState.OFFLINE, ended)
+                return
+            retry_in_s = self._backoff.next_s(ended.reason)
+            self._reconnects += 1
+            self._report(StreamState.OFFLINE, ended, retry_in_s=retry_in_s)
+            self._stop.wait(retry_in_s)
 
     def _connect_and_play(self) -> Ended:
         """One connection from open to its end; returns why it ended."""
@@ -90,11 +97,21 @@ class Reader:
             return Ended(OfflineReason.DECODE_ERROR, f"the stream's time jumped back {jump}")
         except Unavailable as error:
             return Ended(OfflineReason.UNREACHABLE, str(error))
-        except cv2.error as error:  # its text holds the address, credentials and all
-            log.error("opencv_failed", stream_id=self._camera.spec.stream_id, code=error.code)
-            return Ended(OfflineReason.DECODE_ERROR, "OpenCV failed on a picture of this stream")
+        except ChannelClosed:
+            raise
+        except Exception as error:  # whatever it is, it is this stream's: the others go on
+            return self._unexpected(error)
         finally:
             capture.close()
+
+    def _unexpected(self, error: Exception) -> Ended:
+        """Say what failed and where, without its text: OpenCV's holds the address, credentials and all."""
+        name = type(error).__name__
+        places = [
+            f"{each.name}:{each.lineno}" for each in traceback.extract_tb(error.__traceback__)
+        ]
+        log.error("reading_failed", stream_id=self._camera.spec.stream_id, error=name, at=places)
+        return Ended(OfflineReason.DECODE_ERROR, f"reading failed with {name}; the log says where")
 
     def _play(self, capture: Capture) -> Ended:
         run = self._camera.begin_run(Anchor.now(self._context.clock))
@@ -139,3 +156,7 @@ class Reader:
                 reconnects=self._reconnects,
             )
         )
+
+
+def _nothing() -> None:
+    """Work that only wakes the loop."""

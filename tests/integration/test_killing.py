@@ -1,0 +1,122 @@
+"""Processes are killed under load: the others go on, streams come back, the accounts balance."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.processes import alive, children, named
+from tests.support.site import MARKER, is_online
+from tests.support.videos import Clips
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.timeout(120)
+STREAMS = ["a", "b", "c"]
+BACK_S = 5.0
+ENGINE_BACK_S = 10.0  # 5 s on a machine that does nothing else: torch's import is most of it
+SERVICE_BACK_S = 15.0
+
+
+@pytest.fixture(scope="module")
+def own_site(open_site: Callable[..., Any]) -> Iterator[Any]:
+    with open_site(VIGIL_HOSTS__STREAMS_PER_HOST="2") as site:
+        yield site
+
+
+@pytest.fixture
+def running(own_site: Any, clips: Clips) -> Iterator[Any]:
+    """Three streams on two hosts."""
+    for stream_id in STREAMS:
+        own_site.add(stream_id, clips.long.as_uri(), rules=[MARKER], source_loop=True)
+    for stream_id in STREAMS:
+        own_site.wait_online(stream_id)
+    own_site.wait_marks(STREAMS[0], 2)
+    yield own_site
+    own_site.remove_all()
+
+
+def kill(pid: int) -> float:
+    os.kill(pid, signal.SIGKILL)
+    return time.monotonic()
+
+
+def test_a_killed_host_comes_back_with_its_streams(running: Any) -> None:
+    site, service = running, running.vigil.pid
+    hosts = named(service, "vigil.host")
+    assert len(hosts) == 2
+    runs = {stream_id: site.get(stream_id).status.run for stream_id in STREAMS}
+    before = site.scrape()
+    restarts = before.value("vigil_process_restarts_total", process="host", reason="died")
+
+    killed_s = kill(hosts[0])
+    until(lambda: any(site.get(s).status.run > runs[s] for s in STREAMS), what="a new run")
+    hit = [s for s in STREAMS if site.get(s).status.run > runs[s]]
+    for stream_id in STREAMS:
+        site.wait_online(stream_id)
+    site.wait_marks(hit[0], 1)
+    took_s = time.monotonic() - killed_s
+    print(f"streams of the killed host analysed again after {took_s:.2f} s")
+    assert took_s < BACK_S
+
+    after = site.scrape()
+    assert (
+        after.value("vigil_process_restarts_total", process="host", reason="died") == restarts + 1
+    )
+    others = [s for s in STREAMS if site.get(s).status.run == runs[s]]
+    assert others, "a camera of another host is not touched"
+    for stream_id in STREAMS:
+        account, past = after.accounts()[stream_id], before.accounts()[stream_id]
+        assert account.balances
+        assert account.read >= past.read
+        assert all(account.outcomes[name] >= past.outcomes[name] for name in past.outcomes)
+        assert stream_id in hit or account.dropped == {}
+    assert "zombie" not in children(service).values()
+    assert len(named(service, "vigil.host")) == 2
+
+
+def test_a_killed_engine_comes_back_and_no_stream_is_restarted(running: Any) -> None:
+    site, service = running, running.vigil.pid
+    runs = {stream_id: site.get(stream_id).status.run for stream_id in STREAMS}
+    restarts = site.scrape().value("vigil_process_restarts_total", process="engine", reason="died")
+    (engine,) = named(service, "vigil.engine")
+    with site.watching(*STREAMS, types=["marker"], timeout_s=30) as answers:
+        killed_s = kill(engine)
+        until(lambda: named(service, "vigil.engine") not in ([], [engine]), what="an engine")
+        until(lambda: site.fetch_ready(), timeout_s=20, what="readiness")
+        back = {next(answers).event.stream_id for _ in range(12)}
+    took_s = time.monotonic() - killed_s
+    print(f"all streams analysed again {took_s:.2f} s after the engine was killed")
+    assert took_s < ENGINE_BACK_S
+    assert back == set(STREAMS)
+    assert {stream_id: site.get(stream_id).status.run for stream_id in STREAMS} == runs
+    samples = site.scrape()
+    assert samples.value("vigil_process_restarts_total", process="engine", reason="died") == (
+        restarts + 1
+    )
+    assert all(account.balances for account in samples.accounts().values())
+    assert "zombie" not in children(service).values()
+
+
+def test_a_killed_service_resumes_every_stream_and_loses_no_event(running: Any) -> None:
+    site = running
+    orphans = list(children(site.vigil.pid))
+    assert len(orphans) >= 3
+    runs = {stream_id: site.get(stream_id).status.run for stream_id in STREAMS}
+    killed_s = time.monotonic()
+    site.vigil.kill()
+    site.start()
+    for stream_id in STREAMS:
+        site.wait(stream_id, is_online)
+    took_s = time.monotonic() - killed_s
+    print(f"all streams online {took_s:.2f} s after the service was killed")
+    assert took_s < SERVICE_BACK_S
+    for stream_id in STREAMS:
+        assert site.get(stream_id).status.run == runs[stream_id] + 1
+        site.wait_marks(stream_id, 2)
+    until(lambda: not any(map(alive, orphans)), what="the end of the killed service's children")
+    for stream_id in STREAMS:
+        numbers = [entry.read().event_seq for entry in site.entries(stream_id)]
+        assert sorted(set(numbers)) == list(range(1, max(numbers) + 1)), "without a gap"

@@ -1,0 +1,91 @@
+"""The service ends in order, within its grace, whatever it is doing."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.processes import alive, children
+from tests.support.site import MARKER, Status
+from tests.support.videos import Clips
+from tests.support.waiting import until
+from vigil.app import ADDRESSES_FILE
+
+pytestmark = pytest.mark.timeout(120)
+GRACE_S = 5.0  # grpc.grace_s
+SLACK_S = 2.0
+
+
+def test_it_ends_in_order_under_load(open_site: Callable[..., Any], clips: Clips) -> None:
+    with open_site() as site:
+        for index in range(4):
+            site.add(
+                f"s{index}", clips.long.as_uri(), detect_fps=25, source_loop=True, rules=[MARKER]
+            )
+        site.wait_marks("s3", 10)
+        processes = list(children(site.vigil.pid))
+        with site.watching(timeout_s=60):
+            started_s = time.monotonic()
+            status = site.vigil.stop()
+        took_s = time.monotonic() - started_s
+        print(f"ended after {took_s:.2f} s")
+        assert status == 0
+        assert took_s < GRACE_S + SLACK_S
+        assert not any(map(alive, processes))
+        for index in range(4):
+            entries = [entry.read() for entry in site.entries(f"s{index}")]
+            assert [entry.event_seq for entry in entries] == list(range(1, len(entries) + 1))
+        assert "Traceback" not in site.log()
+
+        site.start()  # what was stopped in order is there again
+        for index in range(4):
+            assert site.wait_online(f"s{index}").status.run == 2
+
+
+def test_a_second_signal_ends_it_at_once(open_site: Callable[..., Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, open_site() as site:
+        site.add("mute", f"rtsp://127.0.0.1:{silent.getsockname()[1]}/live")
+        site.wait("mute", lambda stream: stream.status.state == Status.CONNECTING)
+        processes = list(children(site.vigil.pid))
+        os.kill(site.vigil.pid, signal.SIGTERM)
+        until(lambda: "stopping" in site.log(), what="the first signal's effect")
+        started_s = time.monotonic()
+        assert site.vigil.stop() == -signal.SIGTERM
+        assert time.monotonic() - started_s < 1.0
+        until(lambda: not any(map(alive, processes)), what="the end of its children")
+
+
+def test_it_ends_while_the_model_is_loaded(models: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vigil.cli", "serve"],
+        env={
+            **os.environ,
+            "VIGIL_STATE__PATH": str(state),
+            "VIGIL_REDIS__URL": "unix:///nowhere.sock",  # Redis is away, too
+            "VIGIL_MODEL__FOLDER": str(models),
+            "VIGIL_MODEL__NAME": "grid",
+            "VIGIL_GRPC__ADDRESS": "127.0.0.1:0",
+            "VIGIL_HTTP__ADDRESS": "127.0.0.1:0",
+        },
+        stderr=subprocess.PIPE,
+    )
+    try:
+        until((state / ADDRESSES_FILE).is_file, timeout_s=30, what="a listening service")
+        process.terminate()
+        started_s = time.monotonic()
+        _, log = process.communicate(timeout=GRACE_S + SLACK_S + 10)
+    finally:
+        process.kill()
+        process.wait()
+    assert b"engine_ready" not in log
+    assert process.returncode == 0
+    assert time.monotonic() - started_s < GRACE_S + SLACK_S
