@@ -1,0 +1,171 @@
+"""Which parameters of a rule cannot be accepted."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from vigil.errors import FieldViolation
+from vigil.spec.checks import (
+    ID_PATTERN,
+    check_classes,
+    check_number,
+    check_points,
+    check_polygon,
+    check_score,
+    check_seconds,
+)
+from vigil.spec.rules import (
+    AbsenceRule,
+    DirectionRule,
+    IntrusionRule,
+    LineRule,
+    LoiteringRule,
+    MarkerRule,
+    OccupancyRule,
+    ParkingRule,
+    Rule,
+    Schedule,
+    SpeedRule,
+    TrackRule,
+    ZoneRule,
+)
+
+MAX_HYSTERESIS = 0.2
+MAX_COUNT = 1e6
+MAX_SPEED_M_PER_S = 1000.0
+MAX_GROUND_M = 1e6
+MAX_WINDOWS = 64
+DAY_S = 86400.0
+
+
+def rule_violations(field: str, rule: Rule) -> Iterator[FieldViolation]:
+    """What cannot be accepted of the rule at this path of the message."""
+    if not ID_PATTERN.fullmatch(rule.rule_id):
+        yield FieldViolation(
+            f"{field}.rule_id", "use 1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit"
+        )
+    if isinstance(rule, MarkerRule):
+        return
+    yield from check_score(f"{field}.min_score", rule.min_score)
+    yield from check_classes(f"{field}.classes", rule.classes)
+    kind, check = _CHECKS[type(rule)]
+    yield from check(f"{field}.{kind}", rule)
+
+
+def _zone(field: str, rule: ZoneRule) -> Iterator[FieldViolation]:
+    yield from check_polygon(f"{field}.polygon", rule.polygon)
+    yield from check_seconds(f"{field}.dwell", rule.dwell_s, least=0.0)
+    yield from check_seconds(f"{field}.update_interval", rule.update_s, least=0.1)
+    yield from _hysteresis(field, rule.hysteresis)
+
+
+def _line(field: str, rule: LineRule) -> Iterator[FieldViolation]:
+    yield from check_points(f"{field}.points", rule.points, least=2)
+    if len(set(rule.points)) < 2 <= len(rule.points):
+        yield FieldViolation(f"{field}.points", "all points are the same; give two ends apart")
+    yield from _hysteresis(field, rule.hysteresis)
+
+
+def _track(field: str, rule: TrackRule) -> Iterator[FieldViolation]:
+    yield from check_seconds(f"{field}.update_interval", rule.update_s, least=0.1)
+
+
+def _occupancy(field: str, rule: OccupancyRule) -> Iterator[FieldViolation]:
+    yield from _area(field, rule)
+    if rule.above is None and rule.below is None:
+        yield FieldViolation(f"{field}.above", "set above, below or both")
+    for name, limit in (("above", rule.above), ("below", rule.below)):
+        if limit is not None:
+            yield from check_number(f"{field}.{name}", limit, least=0.0, most=MAX_COUNT)
+    yield from check_seconds(f"{field}.duration", rule.duration_s, least=0.0)
+    yield from check_seconds(f"{field}.update_interval", rule.update_s, least=0.1)
+
+
+def _direction(field: str, rule: DirectionRule) -> Iterator[FieldViolation]:
+    yield from _area(field, rule)
+    yield from check_points(f"{field}.from", (rule.start,), least=1)
+    yield from check_points(f"{field}.to", (rule.end,), least=1)
+    if rule.start == rule.end:
+        yield FieldViolation(f"{field}.to", "is the same place as from; give a way")
+    yield from check_number(
+        f"{field}.tolerance_degrees", rule.tolerance_degrees, least=1.0, most=179.0
+    )
+    yield from check_seconds(f"{field}.duration", rule.duration_s, least=0.0)
+
+
+def _speed(field: str, rule: SpeedRule) -> Iterator[FieldViolation]:
+    yield from _area(field, rule)
+    for name, places in (("calibration", rule.calibration), ("ground", rule.ground)):
+        if len(places) != 4:
+            yield FieldViolation(f"{field}.{name}", f"has {len(places)} places; give 4")
+    yield from check_polygon(f"{field}.calibration", rule.calibration)
+    for index, place in enumerate(rule.ground):
+        for axis, value in zip(("x_m", "y_m"), place, strict=True):
+            at = f"{field}.ground[{index}].{axis}"
+            yield from check_number(at, value, least=-MAX_GROUND_M, most=MAX_GROUND_M)
+    for name in ("above_m_per_s", "below_m_per_s"):
+        limit = getattr(rule, name)
+        yield from check_number(f"{field}.{name}", limit, least=0.0, most=MAX_SPEED_M_PER_S)
+    if rule.above_m_per_s == rule.below_m_per_s == 0.0:
+        yield FieldViolation(f"{field}.above_m_per_s", "set above, below or both")
+
+
+def _loitering(field: str, rule: LoiteringRule) -> Iterator[FieldViolation]:
+    yield from _area(field, rule)
+    yield from check_seconds(f"{field}.duration", rule.duration_s, least=1.0)
+    yield from check_number(f"{field}.radius", rule.radius, least=0.001, most=1.0)
+
+
+def _parking(field: str, rule: ParkingRule) -> Iterator[FieldViolation]:
+    yield from _area(field, rule)
+    yield from check_seconds(f"{field}.duration", rule.duration_s, least=1.0)
+
+
+def _intrusion(field: str, rule: IntrusionRule) -> Iterator[FieldViolation]:
+    yield from _area(field, rule)
+    yield from _schedule(f"{field}.schedule", rule.schedule)
+
+
+def _absence(field: str, rule: AbsenceRule) -> Iterator[FieldViolation]:
+    yield from _area(field, rule)
+    yield from check_seconds(f"{field}.duration", rule.duration_s, least=0.0)
+    yield from _schedule(f"{field}.schedule", rule.schedule)
+
+
+def _area(field: str, rule: Any) -> Iterator[FieldViolation]:
+    if rule.polygon:
+        yield from check_polygon(f"{field}.polygon", rule.polygon)
+
+
+def _hysteresis(field: str, value: float) -> Iterator[FieldViolation]:
+    if not 0.0 <= value <= MAX_HYSTERESIS:
+        yield FieldViolation(f"{field}.hysteresis", "must be from 0 to 0.2 of the picture")
+
+
+def _schedule(field: str, schedule: Schedule) -> Iterator[FieldViolation]:
+    try:
+        ZoneInfo(schedule.time_zone)
+    except (KeyError, ValueError, OSError):  # as unknown, malformed and odd names raise
+        yield FieldViolation(f"{field}.time_zone", "is no time zone; use a name as Europe/Berlin")
+    if len(schedule.windows) > MAX_WINDOWS:
+        yield FieldViolation(f"{field}.windows", f"at most {MAX_WINDOWS} windows")
+    for index, window in enumerate(schedule.windows):
+        at = f"{field}.windows[{index}]"
+        if not set(window.days) <= set(range(7)):
+            yield FieldViolation(f"{at}.days", "use MONDAY to SUNDAY")
+        yield from check_number(f"{at}.start", window.start_s, least=0.0, most=DAY_S)
+        yield from check_number(f"{at}.end", window.end_s, least=0.0, most=DAY_S)
+
+
+_CHECKS: dict[type, tuple[str, Callable[[str, Any], Iterator[FieldViolation]]]] = {
+    ZoneRule: ("zone", _zone),
+    LineRule: ("line", _line),
+    TrackRule: ("track", _track),
+    OccupancyRule: ("occupancy", _occupancy),
+    DirectionRule: ("direction", _direction),
+    SpeedRule: ("speed", _speed),
+    LoiteringRule: ("loitering", _loitering),
+    ParkingRule: ("parking", _parking),
+    IntrusionRule: ("intrusion", _intrusion),
+    AbsenceRule: ("absence", _absence),
+}

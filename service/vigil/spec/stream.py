@@ -1,0 +1,130 @@
+"""A stream as a client defines it: where its pictures come from, and the rules that watch it.
+
+Pure values. `violations` says which fields cannot be accepted; nothing here opens or resolves
+anything. Geometry is normalised: x and y in [0, 1], origin at the picture's top left.
+"""
+
+import math
+from collections.abc import Iterator
+from enum import StrEnum
+
+import msgspec
+
+from vigil.errors import FieldViolation
+from vigil.spec.checks import (
+    ID_PATTERN,
+    MAX_NAME_LENGTH,
+    check_classes,
+    check_points,
+    check_score,
+)
+from vigil.spec.rule_checks import rule_violations
+from vigil.spec.rules import Point, Rule
+
+MAX_RULES = 64
+MAX_LABELS = 32
+MAX_LABEL_LENGTH = 1024
+MAX_DETECT_FPS = 60.0
+
+
+class Pace(StrEnum):
+    """How fast a file is played. Live sources play at their own pace whatever this says."""
+
+    REAL_TIME = "real_time"  # by its own timestamps, as a camera would
+    FAST = "fast"  # as fast as it is analysed; no frame that is due is dropped
+
+
+class CaptureBackend(StrEnum):
+    """Which library opens and decodes the source."""
+
+    OPENCV = "opencv"
+    PYAV = "pyav"
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the pictures of a stream come from.
+
+    ``uri`` is rtsp://, rtsps://, http://, https://, file:///…, folder:///… (pictures in name order) or
+    push: (a client sends the frames by AnalyzeFrames). It holds no credentials: those are apart, and
+    never returned by any call.
+    """
+
+    uri: str
+    username: str = ""
+    password: str = ""
+    pace: Pace = Pace.REAL_TIME
+    loop: bool = False
+    folder_fps: float = 5.0  # the rate that an image folder is played at
+    backend: CaptureBackend = CaptureBackend.OPENCV
+
+
+class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One camera's definition, as the client gave it."""
+
+    stream_id: str
+    source: Source
+    enabled: bool = True
+    detect_fps: float = 5.0
+    priority: int = 1  # weight under overload: 1 to 10, more is served first
+    model: str = ""  # empty: the service's model
+    classes: tuple[str, ...] = ()  # empty: all that the model knows
+    min_score: float = 0.0  # 0: the model's own operating thresholds
+    rules: tuple[Rule, ...] = ()
+    privacy_masks: tuple[tuple[Point, ...], ...] = ()
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+def violations(spec: StreamSpec) -> list[FieldViolation]:
+    """Every field of a stream's definition that cannot be accepted; empty if none.
+
+    Paths are those of the message vigil.v1.StreamSpec, which is what a client has written.
+
+    Checks what the definition itself shows. Whether a host or a path is allowed is `vigil.fleet`'s
+    policy, and whether the source opens is a stream state.
+    """
+    return list(_violations(spec))
+
+
+def _violations(spec: StreamSpec) -> Iterator[FieldViolation]:
+    if not ID_PATTERN.fullmatch(spec.stream_id):
+        yield FieldViolation(
+            "stream_id", "use 1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit"
+        )
+    yield from _rate("detect_fps", spec.detect_fps)
+    yield from _rate("source.folder_fps", spec.source.folder_fps)
+    if not 1 <= spec.priority <= 10:
+        yield FieldViolation("priority", "must be from 1 to 10")
+    yield from check_score("min_score", spec.min_score)
+    if len(spec.rules) > MAX_RULES:
+        yield FieldViolation("rules", f"at most {MAX_RULES} rules a stream")
+    if spec.model and not ID_PATTERN.fullmatch(spec.model):
+        yield FieldViolation("model", "is no model's name; see `vigil models list`")
+    yield from check_classes("classes", spec.classes)
+    yield from _labels(spec.labels)
+    for index, mask in enumerate(spec.privacy_masks):
+        yield from check_points(f"privacy_masks[{index}].points", mask, least=3)
+    seen: set[str] = set()
+    for index, rule in enumerate(spec.rules):
+        field = f"rules[{index}]"
+        if rule.rule_id in seen:
+            yield FieldViolation(
+                f"{field}.rule_id", f"{rule.rule_id!r} is used twice in this stream"
+            )
+        seen.add(rule.rule_id)
+        yield from rule_violations(field, rule)
+
+
+def _labels(labels: dict[str, str]) -> Iterator[FieldViolation]:
+    if len(labels) > MAX_LABELS:
+        yield FieldViolation("labels", f"at most {MAX_LABELS} labels a stream")
+    for key, value in labels.items():
+        if not 0 < len(key) <= MAX_NAME_LENGTH or len(value) > MAX_LABEL_LENGTH:
+            yield FieldViolation(
+                "labels",
+                f"keys are 1 to {MAX_NAME_LENGTH} characters, values at most {MAX_LABEL_LENGTH}",
+            )
+
+
+def _rate(field: str, value: float) -> Iterator[FieldViolation]:
+    if not (math.isfinite(value) and 0 < value <= MAX_DETECT_FPS):
+        yield FieldViolation(field, f"must be above 0 and at most {MAX_DETECT_FPS:g}")
