@@ -17,7 +17,6 @@ from vigil.scene.sprite import SpriteStore
 from vigil.scene.truth import TruthEvent, truth_events
 from vigil.spec import Rule
 
-
 REVISION = 2  # raised whenever the same seed comes to give another scene: kept films are then stale
 
 
