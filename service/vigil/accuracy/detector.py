@@ -29,6 +29,7 @@ from vigil.vision.postprocess import merge_types
 
 IOUS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 SCORE_FLOOR = 0.02
+_FEWEST_OBJECTS = 20
 _CAR = CLASSES.index("car")
 _NAMES = (*CLASSES, "vehicle")
 
@@ -104,6 +105,27 @@ def figures_of(
                 operating = thresholds[_CAR if class_id == VEHICLE else class_id]
             sources[source][_NAMES[class_id]] = _figures(judged, operating)
     return SetFigures(dict(sources))
+
+
+def operating_thresholds(
+    truths: Sequence[Truth], found: Sequence[Detections], *, otherwise: float = 0.3
+) -> tuple[float, ...]:
+    """The threshold of each class at which F1 is highest over all sources together.
+
+    A class with fewer than 20 objects gets ``otherwise``: too few to choose by.
+    """
+    chosen = []
+    for class_id in range(len(CLASSES)):
+        judged = [
+            _judge(truth, detections, class_id)
+            for truth, detections in zip(truths, found, strict=True)
+            if class_id in truth.annotated
+        ]
+        if sum(len(one.objects) for one in judged) < _FEWEST_OBJECTS:
+            chosen.append(otherwise)
+        else:
+            chosen.append(match(judged, [0.5])[0].best_threshold())
+    return tuple(chosen)
 
 
 def read_image(path: Path) -> U8:

@@ -10,12 +10,17 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vigil.accuracy.detector import SCORE_FLOOR, operating_thresholds, read_image
+from vigil.accuracy.finder import LetterboxFinder
 from vigil.training.batches import Source
 from vigil.training.export import ModelFacts, averaged_net, write_model
+from vigil.training.labels import read_truth
 from vigil.training.loop import RunPlace, Settings, Trainer, open_source
 from vigil.training.recipe import Recipe, load_recipe
 from vigil.training.watch import Progress as RunProgress
+from vigil.vision.detector import Detector
 from vigil.vision.manifest import load_manifest
+from vigil.vision.weights import load_net
 
 
 @click.group(epilog="Example: vigil train detector --recipe models/vigil-det-n/recipe.toml")
@@ -136,6 +141,38 @@ def export(
     net = averaged_net(run_folder / "checkpoint.safetensors", recipe.architecture)
     manifest = write_model(net, facts, models_dir)
     click.echo(f"{manifest.weights_path}: {manifest.weights_path.stat().st_size} bytes")
+
+
+@train.command(
+    epilog="Example: vigil train thresholds --name vigil-det-n --data ../shared/data/val"
+)
+@click.option("--name", required=True, help="The model's name.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    required=True,
+    help="The labelled set to choose on.",
+)
+@click.option(
+    "--models-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("models"),
+    show_default=True,
+)
+def thresholds(name: str, data: Path, models_dir: Path) -> None:
+    """Choose a model's operating thresholds on a labelled set and write them into its manifest."""
+    manifest = load_manifest(name, models_dir=models_dir)
+    net = load_net(manifest)
+    finder = LetterboxFinder(Detector(manifest, score_floor=SCORE_FLOOR, net=net))
+    truths = read_truth(data)
+    found = [finder.find(read_image(truth.path)) for truth in truths]
+    chosen = operating_thresholds(truths, found)
+    facts = ModelFacts(
+        name=name, architecture=manifest.architecture, input_hw=manifest.input_hw
+    ).keeping(manifest)
+    write_model(net, facts.with_thresholds(chosen), models_dir)
+    for label, threshold in zip(manifest.classes, chosen, strict=True):
+        click.echo(f"{label}: {threshold:.3f}")
 
 
 def _with_rights(recipe: Recipe, rights: str) -> Recipe:

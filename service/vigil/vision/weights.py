@@ -46,5 +46,9 @@ def save_weights(net: DetectorNet, path: Path) -> str:
     if not all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point()):
         raise DamagedModel("a weight is not finite in half precision; train with a lower rate")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial)
+    partial.chmod(0o644)  # safetensors makes files that their owner alone may read
+    sha256 = hashlib.sha256(partial.read_bytes()).hexdigest()
+    partial.replace(path)
+    return sha256
