@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
 import pytest
 import redis
 import redis.asyncio
@@ -459,4 +460,64 @@ def test_a_bug_in_a_background_task_reaches_the_owner(
             with pytest.raises(TypeError):
                 await running.watch_failure()
 
+    async def unwatched() -> None:
+        async with pipeline(tmp_path, server.url) as running:
+            running.outbox.unsent = None  # type: ignore[assignment, method-assign]
+            await asyncio.wait(running._tasks, return_when=asyncio.FIRST_COMPLETED)
+
     asyncio.run(main())
+    with pytest.raises(TypeError):
+        asyncio.run(unwatched())
+
+
+def test_stopping_ends_at_once_wherever_it_finds_the_publisher(
+    tmp_path: Path, server: EmbeddedRedis
+) -> None:
+    """The client library's socket_timeout lost a cancellation in 1 of 20 such stops."""
+
+    async def main() -> None:
+        for turns in range(60):
+            async with asyncio.timeout(5.0), pipeline(tmp_path, server.url):
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+
+    asyncio.run(main())
+
+
+def test_a_user_who_may_not_trim_publishes_all_the_same(
+    tmp_path: Path, server: EmbeddedRedis, admin: redis.Redis
+) -> None:
+    admin.acl_setuser(
+        "adder", enabled=True, nopass=True, categories=["+@all"], commands=["-xtrim"], keys=["*"]
+    )
+    events = make_events(600, streams=2)
+
+    async def main() -> None:
+        url = server.url.replace("unix://", "unix://adder:any@")
+        settings = msgspec.structs.replace(QUICK, trim_s=0.0)
+        async with pipeline(tmp_path, url, settings=settings) as running:
+            await append_all(running, events)
+            await drained(running)
+            assert running.publisher.state.connected
+            assert "not trimmed" in running.publisher.state.last_error
+        check_delivery(await entries(server.url), events, copies=0)
+
+    asyncio.run(main())
+
+
+def test_the_stream_is_held_to_its_size_while_it_grows(
+    tmp_path: Path, server: EmbeddedRedis, admin: redis.Redis
+) -> None:
+    events, told = make_events(6000, streams=2), Told()
+    settings = msgspec.structs.replace(QUICK, trim_s=0.0, max_bytes=1_000_000)
+    admin.xgroup_create("vigil:events", "never reads", id="0", mkstream=True)
+
+    async def main() -> None:
+        async with pipeline(tmp_path, server.url, settings=settings, hooks=told) as running:
+            await append_all(running, events)
+            await drained(running)
+
+    asyncio.run(main())
+    left = admin.xlen("vigil:events")
+    assert 0 < left < 6000
+    assert told.dropped["redis_max_bytes"] == 6000 - left

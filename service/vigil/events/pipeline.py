@@ -14,12 +14,15 @@ from vigil.events.settings import EventHooks, EventSettings, NoHooks
 from vigil.store.database import Database
 from vigil.store.errors import DamagedState, StorageFailed
 
+STOP_S = 5.0  # how long the tasks may take to end once they are told to
+
 
 class EventPipeline:
     """What the service's composition enters after the database is open, and leaves before it closes.
 
     Leaving: no more appends, what waits goes to disk, Redis takes what it can within ``flush_grace_s``,
-    the rest stays for the next start.
+    the rest stays for the next start. Raises what a background task failed with, unless `watch_failure`
+    did.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class EventPipeline:
         )
         self.log = EventLog(database, self.outbox)
         self._tasks: tuple[asyncio.Task[NoReturn], ...] = ()
+        self._told = False  # of a background task's failure
 
     async def __aenter__(self) -> Self:
         """Start publishing. Raises InvalidConfig for an address of Redis that is none."""
@@ -59,18 +63,26 @@ class EventPipeline:
         trace: TracebackType | None,
     ) -> None:
         await self.outbox.close()
-        with contextlib.ExitStack() as stack:
-            for task in self._tasks:
-                stack.callback(task.cancel)
-            if not any(task.done() for task in self._tasks):
-                await self.publisher.flush(self._settings.flush_grace_s)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if not any(task.done() for task in self._tasks):
+            await self.publisher.flush(self._settings.flush_grace_s)
+        for task in self._tasks:
+            task.cancel()
+        _, hung = await asyncio.wait(self._tasks, timeout=STOP_S)
+        for task in hung:  # an awaitable that swallowed the first one
+            task.cancel()
+        if kind is None and not self._told:
+            self._raise_failure()
 
     async def watch_failure(self) -> None:
         """Wait for ever; raises what a background task failed with, should one fail."""
-        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        self._told = True
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
 
     async def _sweep_for_ever(self) -> NoReturn:
         """Hold the log to its limits. A disk that fails shows in the outbox's state, not here."""

@@ -17,6 +17,7 @@ from redis.exceptions import (
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
+    ResponseError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -120,15 +121,16 @@ class Publisher:
 
     async def _step(self, link: RedisLink) -> None:
         """Send one batch, or wait for events and see that the connection still lives."""
+        if self._clock.monotonic_s() >= self._next_trim_s:
+            await self._trim(link)
         await self._mark()
+        newest = self._outbox.newest  # before looking: what comes meanwhile must end the wait
         batch = await self._outbox.unsent(self._settings.batch_events)
         if batch.events:
             await self._send(link, batch)
         else:
             self._turn.set()
-            await self._wait_for_events(link)
-        if self._clock.monotonic_s() >= self._next_trim_s:
-            await self._trim(link)
+            await self._wait_for_events(link, newest)
 
     async def _send(self, link: RedisLink, batch: Batch) -> None:
         """XADD, then mark: what dies between the two is sent again, with the same id."""
@@ -161,20 +163,25 @@ class Publisher:
             latency_s = max(0.0, now_s - event.captured_s) if comparable else None
             self._hooks.on_published(event.type, event.phase, latency_s)
 
-    async def _wait_for_events(self, link: RedisLink) -> None:
+    async def _wait_for_events(self, link: RedisLink, newest: int) -> None:
         try:
             async with asyncio.timeout(self._settings.idle_s):
-                await self._outbox.wait_newer(self._outbox.newest)
+                await self._outbox.wait_newer(newest)
         except TimeoutError:
             await link.ping()
             await self._outbox.reread()
 
     async def _trim(self, link: RedisLink) -> None:
         self._next_trim_s = self._clock.monotonic_s() + self._settings.trim_s
-        trimmed = await link.trim(
-            older_than_ms=int((self._clock.utc_s() - self._settings.retention_s) * 1000),
-            max_bytes=self._settings.max_bytes,
-        )
+        try:
+            trimmed = await link.trim(
+                older_than_ms=int((self._clock.utc_s() - self._settings.retention_s) * 1000),
+                max_bytes=self._settings.max_bytes,
+            )
+        except ResponseError as error:  # a user who may add but not trim: events go on
+            text = redacted(f"the stream is not trimmed: {error}", self._url)
+            self._set(self.state._replace(last_error=text))
+            return
         if trimmed.unread:
             self._hooks.on_dropped("redis_max_bytes", trimmed.unread)
 
@@ -197,6 +204,8 @@ class Publisher:
     def _set_failed(self, error: Exception) -> None:
         since_s = self._clock.utc_s() if self.state.connected else self.state.since_s
         text = redacted(f"{type(error).__name__}: {error}", self._url)
+        if reason_of(error) == "full":
+            self._next_trim_s = 0.0  # before the next attempt: it may make room
         attempts, server = self.state.attempts + 1, self.state.server
         self._set(PublisherState(False, since_s, reason_of(error), text, attempts, server))
         self._turn.set()

@@ -16,7 +16,7 @@ async def add_pipelined(
     Encoding is not in the time. This is the peer that `vigil bench events` compares with.
     """
     bodies = [encode(event, number) for number, event in enumerate(events, start=1)]
-    client = client_of(url, connect_timeout_s=5.0, reply_timeout_s=30.0)
+    client = client_of(url, connect_timeout_s=5.0)
     try:
         await client.ping()
         started_s, started_cpu_s = time.perf_counter(), time.process_time()

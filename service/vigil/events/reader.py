@@ -1,12 +1,12 @@
 """Reading the Redis stream as a consumer does: for `vigil events --redis`, the demo and tests."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple, cast
 
 import redis.asyncio
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from vigil.errors import Unavailable
 from vigil.events.redis_link import client_of, redacted
@@ -33,19 +33,15 @@ class Entry(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def _client(url: str, *, reply_timeout_s: float) -> AsyncIterator["redis.asyncio.Redis"]:
+async def _client(url: str) -> AsyncIterator["redis.asyncio.Redis"]:
     settings = EventSettings()
     async with contextlib.AsyncExitStack() as stack:
         try:
-            client = client_of(
-                url,
-                connect_timeout_s=settings.connect_timeout_s,
-                reply_timeout_s=reply_timeout_s,
-            )
+            client = client_of(url, connect_timeout_s=settings.connect_timeout_s)
             stack.push_async_callback(client.aclose)
             yield client
         except (RedisError, OSError, ValueError) as error:
-            raise Unavailable(f"reading events from Redis: {redacted(str(error), url)}") from error
+            raise Unavailable(f"reading events from Redis: {redacted(repr(error), url)}") from error
 
 
 async def follow(
@@ -55,17 +51,15 @@ async def follow(
 
     Raises Unavailable where the server is away.
     """
-    async with _client(url, reply_timeout_s=block_s + 10.0) as client:
+    async with _client(url) as client:
         if after == NOW:  # fixed once: between two reads "$" would skip what came
             last = await cast(Any, client).xrevrange(key, count=1)
             after = last[0][0].decode() if last else BEGINNING
         while True:
-            try:
+            async with asyncio.timeout(block_s + EventSettings().reply_timeout_s):
                 reply = await client.xread(
                     {key: after}, count=_COUNT, block=max(1, int(block_s * 1000))
                 )
-            except RedisTimeoutError:
-                continue
             for entry in _entries(reply):
                 yield entry
                 after = entry.entry_id
@@ -75,8 +69,9 @@ async def page(
     url: str, *, key: str = "vigil:events", after: str = BEGINNING, limit: int = _COUNT
 ) -> list[Entry]:
     """Up to ``limit`` entries after an id, now. Raises Unavailable."""
-    async with _client(url, reply_timeout_s=EventSettings().reply_timeout_s) as client:
-        return _entries(await client.xread({key: after}, count=limit))
+    async with _client(url) as client:
+        async with asyncio.timeout(EventSettings().reply_timeout_s):
+            return _entries(await client.xread({key: after}, count=limit))
 
 
 async def everything(url: str, *, key: str = "vigil:events") -> AsyncIterator[Entry]:

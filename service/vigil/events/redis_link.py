@@ -5,6 +5,7 @@ events a second here), else one MULTI (17 µs, 40,000 a second). Either is all o
 failure in its middle can change the order.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple, cast
@@ -58,20 +59,28 @@ class Server(NamedTuple):
 
     version: str
     scripts: bool  # it runs ours
-    idempotent: (
-        bool  # it knows XADD … IDMP (Redis 8.6): the copy of an event vanishes in the server
-    )
+    idempotent: bool  # it knows XADD … IDMP (Redis 8.6): copies of an event vanish there
     warnings: tuple[str, ...]  # what may lose events, and what to do
 
 
 class RedisLink:
-    """A connection, used by one task. Its methods raise redis.exceptions.RedisError or OSError."""
+    """A connection, used by one task. Its methods raise redis.exceptions.RedisError or OSError.
+
+    TimeoutError, an OSError, where no reply comes within the settings' ``reply_timeout_s``.
+    """
 
     def __init__(
-        self, client: "redis.asyncio.Redis", *, key: str, producer: str, server: Server, sha: str
+        self,
+        client: "redis.asyncio.Redis",
+        *,
+        settings: EventSettings,
+        producer: str,
+        server: Server,
+        sha: str,
     ) -> None:
         self._client = client
-        self._key = key
+        self._key = settings.key
+        self._reply_timeout_s = settings.reply_timeout_s
         self._producer = producer if server.idempotent else ""
         self._sha = sha
         self._remembers = False
@@ -79,9 +88,10 @@ class RedisLink:
 
     async def add(self, entries: Sequence[Entry]) -> None:
         """Append entries in order: all of them, or, where this raises, most likely none."""
-        await self._add(entries)
-        if self._producer and not self._remembers:
-            self._remembers = await _remember_ids(self._client, self._key)
+        async with asyncio.timeout(self._reply_timeout_s):
+            await self._add(entries)
+            if self._producer and not self._remembers:
+                self._remembers = await _remember_ids(self._client, self._key)
 
     async def _add(self, entries: Sequence[Entry]) -> None:
         if self._sha:
@@ -97,11 +107,15 @@ class RedisLink:
 
     async def ping(self) -> None:
         """Find out that the server still answers."""
-        await _sent(self._client.ping())
+        async with asyncio.timeout(self._reply_timeout_s):
+            await _sent(self._client.ping())
 
     async def trim(self, *, older_than_ms: int, max_bytes: int) -> Trimmed:
         """Hold the stream to its age and size; see `vigil.events.trim`."""
-        return await trim(self._client, self._key, older_than_ms=older_than_ms, max_bytes=max_bytes)
+        async with asyncio.timeout(self._reply_timeout_s):
+            return await trim(
+                self._client, self._key, older_than_ms=older_than_ms, max_bytes=max_bytes
+            )
 
 
 @contextlib.asynccontextmanager
@@ -109,26 +123,28 @@ async def connected(
     url: str, *, settings: EventSettings, producer: str
 ) -> AsyncIterator[RedisLink]:
     """Connect, look at the server, and close in the end. Raises RedisError, OSError or ValueError."""
-    client = client_of(
-        url, connect_timeout_s=settings.connect_timeout_s, reply_timeout_s=settings.reply_timeout_s
-    )
+    client = client_of(url, connect_timeout_s=settings.connect_timeout_s)
     try:
-        sha = await _load(client)
-        server = await _look(client, key=settings.key, scripts=bool(sha))
-        yield RedisLink(client, key=settings.key, producer=producer, server=server, sha=sha)
+        async with asyncio.timeout(settings.connect_timeout_s + settings.reply_timeout_s):
+            sha = await _load(client)
+            server = await _look(client, key=settings.key, scripts=bool(sha))
+        yield RedisLink(client, settings=settings, producer=producer, server=server, sha=sha)
     finally:
         await client.aclose()
 
 
-def client_of(
-    url: str, *, connect_timeout_s: float, reply_timeout_s: float
-) -> "redis.asyncio.Redis":
-    """A client with a connection of its own that never repeats a command by itself."""
+def client_of(url: str, *, connect_timeout_s: float) -> "redis.asyncio.Redis":
+    """A client with a connection of its own that never repeats a command by itself.
+
+    Replies are awaited within asyncio.timeout and not with the client's ``socket_timeout``: that one
+    sends inside asyncio.wait_for, which before Python 3.12 loses a cancellation that arrives as the send
+    completes (seen: 1 of 20 stops hung).
+    """
     return redis.asyncio.Redis.from_url(
         url,
         single_connection_client=True,
         socket_connect_timeout=connect_timeout_s,
-        socket_timeout=reply_timeout_s,
+        socket_timeout=None,
         retry=Retry(NoBackoff(), 0),
     )
 

@@ -213,7 +213,7 @@ class Backlog(NamedTuple):
 
 
 def backlog(connection: sqlite3.Connection) -> Backlog:
-    """Count what waits for Redis: half a microsecond an event."""
+    """Count what waits for Redis: a quarter of a microsecond an event."""
     connection.execute("BEGIN")  # one moment of the log for all three
     try:
         now = position(connection)
