@@ -1,33 +1,17 @@
 """Stream definitions and states: messages to values and back."""
 
-from collections.abc import Callable, Iterable
-
-from google.protobuf.duration_pb2 import Duration
-
+from vigil.api.rule_reader import points_from_messages, rule_from_message
+from vigil.api.rule_writer import point_messages, rule_message
 from vigil.api.secrets import shown_uri, split_user
-from vigil.api.times import duration, duration_s, timestamp
+from vigil.api.times import timestamp
 from vigil.errors import FieldViolation, InvalidRequest, NotServedYet
 from vigil.fleet.contract import Stream, StreamStatus
-from vigil.spec import (
-    CaptureBackend,
-    Direction,
-    LineRule,
-    MarkerRule,
-    Pace,
-    Point,
-    Rule,
-    Source,
-    StreamSpec,
-    TrackRule,
-    ZoneRule,
-)
-from vigil.v1 import geometry_pb2, rules_pb2, streams_pb2
+from vigil.spec import CaptureBackend, Pace, Source, StreamSpec
+from vigil.v1 import geometry_pb2, streams_pb2
 
 DEFAULT_DETECT_FPS = 5.0
 DEFAULT_PRIORITY = 1
 DEFAULT_FOLDER_FPS = 5.0
-DEFAULT_UPDATE_S = 10.0
-DEFAULT_HYSTERESIS = 0.01
 
 _PACES = {
     streams_pb2.Source.PACE_UNSPECIFIED: Pace.REAL_TIME,
@@ -37,12 +21,6 @@ _PACES = {
 _BACKENDS = {
     streams_pb2.Source.OPENCV: CaptureBackend.OPENCV,
     streams_pb2.Source.PYAV: CaptureBackend.PYAV,
-}
-_DIRECTIONS = {
-    rules_pb2.LineRule.DIRECTION_UNSPECIFIED: Direction.BOTH,
-    rules_pb2.LineRule.BOTH: Direction.BOTH,
-    rules_pb2.LineRule.RIGHT: Direction.RIGHT,
-    rules_pb2.LineRule.LEFT: Direction.LEFT,
 }
 
 
@@ -66,8 +44,10 @@ def spec_from_message(
         model=message.model,
         classes=tuple(message.classes),
         min_score=message.min_score,
-        rules=tuple(_rule(index, rule) for index, rule in enumerate(message.rules)),
-        privacy_masks=tuple(_points(mask.points) for mask in message.privacy_masks),
+        rules=tuple(
+            rule_from_message(f"rules[{index}]", rule) for index, rule in enumerate(message.rules)
+        ),
+        privacy_masks=tuple(points_from_messages(mask.points) for mask in message.privacy_masks),
         labels=dict(message.labels),
     )
 
@@ -96,9 +76,9 @@ def spec_message(spec: StreamSpec) -> streams_pb2.StreamSpec:
         model=spec.model,
         classes=spec.classes,
         min_score=spec.min_score,
-        rules=[_rule_message(rule) for rule in spec.rules],
+        rules=[rule_message(rule) for rule in spec.rules],
         privacy_masks=[
-            geometry_pb2.Polygon(points=_point_messages(mask)) for mask in spec.privacy_masks
+            geometry_pb2.Polygon(points=point_messages(mask)) for mask in spec.privacy_masks
         ],
         labels=spec.labels,
     )
@@ -143,96 +123,6 @@ def _source(message: streams_pb2.Source, default_backend: CaptureBackend) -> Sou
     )
 
 
-def _zone(message: rules_pb2.Rule) -> Rule:
-    zone = message.zone
-    return ZoneRule(
-        rule_id=message.rule_id,
-        polygon=_points(zone.polygon),
-        classes=tuple(message.classes),
-        min_score=message.min_score,
-        dwell_s=duration_s(zone.dwell),
-        update_s=_update_s(zone.HasField("update_interval"), zone.update_interval),
-        hysteresis=zone.hysteresis if zone.HasField("hysteresis") else DEFAULT_HYSTERESIS,
-    )
-
-
-def _line(message: rules_pb2.Rule) -> Rule:
-    line = message.line
-    return LineRule(
-        rule_id=message.rule_id,
-        points=_points(line.points),
-        direction=_DIRECTIONS[line.direction],
-        classes=tuple(message.classes),
-        min_score=message.min_score,
-        hysteresis=line.hysteresis if line.HasField("hysteresis") else DEFAULT_HYSTERESIS,
-    )
-
-
-def _track(message: rules_pb2.Rule) -> Rule:
-    track = message.track
-    return TrackRule(
-        rule_id=message.rule_id,
-        classes=tuple(message.classes),
-        min_score=message.min_score,
-        update_s=_update_s(track.HasField("update_interval"), track.update_interval),
-    )
-
-
-def _marker(message: rules_pb2.Rule) -> Rule:
-    return MarkerRule(rule_id=message.rule_id)
-
-
-_RULES: dict[str, Callable[[rules_pb2.Rule], Rule]] = {
-    "zone": _zone,
-    "line": _line,
-    "track": _track,
-    "marker": _marker,
-}
-
-
-def _rule(index: int, message: rules_pb2.Rule) -> Rule:
-    kind = message.WhichOneof("kind")
-    if kind is None:
-        raise InvalidRequest(
-            [FieldViolation(f"rules[{index}]", f"has no kind; set one of {', '.join(_RULES)}")]
-        )
-    if kind not in _RULES:
-        raise NotServedYet(
-            f"rules[{index}].{kind} is not served by this version; {', '.join(_RULES)} are"
-        )
-    if kind == "line" and message.line.direction not in _DIRECTIONS:
-        raise InvalidRequest(
-            [FieldViolation(f"rules[{index}].line.direction", "use BOTH, RIGHT or LEFT")]
-        )
-    return _RULES[kind](message)
-
-
-def _rule_message(rule: Rule) -> rules_pb2.Rule:
-    if isinstance(rule, MarkerRule):
-        return rules_pb2.Rule(rule_id=rule.rule_id, marker=rules_pb2.MarkerRule())
-    message = rules_pb2.Rule(rule_id=rule.rule_id, classes=rule.classes, min_score=rule.min_score)
-    if isinstance(rule, ZoneRule):
-        message.zone.CopyFrom(
-            rules_pb2.ZoneRule(
-                polygon=_point_messages(rule.polygon),
-                dwell=duration(rule.dwell_s),
-                update_interval=duration(rule.update_s),
-                hysteresis=rule.hysteresis,
-            )
-        )
-    elif isinstance(rule, LineRule):
-        message.line.CopyFrom(
-            rules_pb2.LineRule(
-                points=_point_messages(rule.points),
-                direction=rule.direction.name,
-                hysteresis=rule.hysteresis,
-            )
-        )
-    else:
-        message.track.CopyFrom(rules_pb2.TrackRule(update_interval=duration(rule.update_s)))
-    return message
-
-
 def _status_message(status: StreamStatus) -> streams_pb2.StreamStatus:
     message = streams_pb2.StreamStatus(
         state=status.state.name,
@@ -249,15 +139,3 @@ def _status_message(status: StreamStatus) -> streams_pb2.StreamStatus:
     if status.next_retry_s is not None:
         message.next_retry.CopyFrom(timestamp(status.next_retry_s))
     return message
-
-
-def _points(messages: Iterable[geometry_pb2.Point]) -> tuple[Point, ...]:
-    return tuple(Point(message.x, message.y) for message in messages)
-
-
-def _point_messages(points: Iterable[Point]) -> list[geometry_pb2.Point]:
-    return [geometry_pb2.Point(x=point.x, y=point.y) for point in points]
-
-
-def _update_s(present: bool, message: Duration) -> float:
-    return duration_s(message) if present else DEFAULT_UPDATE_S

@@ -15,7 +15,7 @@ from vigil.bench.profile import PROFILES
 CLIP_S = 90.0
 
 
-@click.group()
+@click.group(epilog="Example: vigil bench density --profile main --streams 8")
 def bench() -> None:
     """Measure speed and density."""
 

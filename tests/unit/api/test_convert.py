@@ -1,19 +1,44 @@
 import contextlib
 import math
+from typing import get_args
 from urllib.parse import quote
 
+import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from vigil.api import rule_reader
 from vigil.api.convert import spec_from_message, spec_message
 from vigil.api.errors import status_of, within
+from vigil.api.rule_reader import rule_from_message
+from vigil.api.rule_writer import rule_message
 from vigil.api.secrets import keep_secrets, shown_uri, split_user
 from vigil.api.stream_service import DefinitionReader
-from vigil.errors import FieldViolation, InvalidRequest, VigilError
+from vigil.errors import FieldViolation, InvalidRequest, NotServedYet, VigilError
 from vigil.fleet.policy import SourcePolicy
-from vigil.spec import CaptureBackend, Source
-from vigil.v1 import streams_pb2
+from vigil.spec import (
+    AbsenceRule,
+    CaptureBackend,
+    Direction,
+    DirectionRule,
+    GroundPoint,
+    IntrusionRule,
+    LineRule,
+    LoiteringRule,
+    MarkerRule,
+    OccupancyRule,
+    ParkingRule,
+    Point,
+    Rule,
+    Schedule,
+    Source,
+    SpeedRule,
+    TrackRule,
+    Window,
+    ZoneRule,
+)
+from vigil.v1 import rules_pb2, streams_pb2
 
 TRAILER_BYTES = 8 * 1024  # what clients take
 READER = DefinitionReader(policy=SourcePolicy(), default_backend=CaptureBackend.OPENCV)
@@ -158,3 +183,68 @@ def test_default_numbers_are_those_of_the_contract() -> None:
     assert spec.source.folder_fps == 5.0
     assert spec.source.backend is CaptureBackend.PYAV
     assert math.isfinite(spec.detect_fps)
+
+
+AREA = (Point(0.0, 0.0), Point(1.0, 0.0), Point(1.0, 1.0))
+NIGHT = Schedule(
+    time_zone="Europe/Berlin", windows=(Window(days=(0, 6), start_s=79200.0, end_s=21600.5),)
+)
+RULES: tuple[Rule, ...] = (
+    ZoneRule(
+        rule_id="a", polygon=AREA, classes=("car",), min_score=0.5, dwell_s=1.5, hysteresis=0.0
+    ),
+    LineRule(rule_id="a", points=AREA, direction=Direction.RIGHT, hysteresis=0.125),
+    TrackRule(rule_id="a", classes=("car",), update_s=2.5),
+    MarkerRule(rule_id="a"),
+    OccupancyRule(rule_id="a", polygon=AREA, above=3.0, duration_s=2.0, update_s=4.0),
+    OccupancyRule(rule_id="a", below=0.0, classes=("person",)),
+    DirectionRule(rule_id="a", start=AREA[1], end=AREA[2], tolerance_degrees=30.0, duration_s=1.0),
+    SpeedRule(
+        rule_id="a",
+        calibration=(*AREA, Point(0.0, 1.0)),
+        ground=(
+            GroundPoint(0.0, 0.0),
+            GroundPoint(5.0, 0.0),
+            GroundPoint(5.0, 9.5),
+            GroundPoint(-1.0, 9.0),
+        ),
+        above_m_per_s=3.0,
+        below_m_per_s=0.5,
+    ),
+    LoiteringRule(rule_id="a", polygon=AREA, duration_s=60.0, radius=0.25),
+    ParkingRule(rule_id="a", polygon=AREA, duration_s=300.0, min_score=0.25),
+    IntrusionRule(rule_id="a", polygon=AREA, schedule=NIGHT),
+    AbsenceRule(rule_id="a", duration_s=30.0, schedule=NIGHT),
+)
+
+
+def test_every_kind_of_rule_there_is_has_its_message() -> None:
+    assert {type(rule) for rule in RULES} == set(get_args(Rule))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+def test_a_rule_comes_back_as_it_was_given(rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rule_reader, "SERVED", tuple(rule_reader._READERS))
+    message = rule_message(rule)
+    assert rule_from_message("rules[0]", message) == rule
+    assert rules_pb2.Rule.FromString(message.SerializeToString()) == message
+
+
+def test_left_out_parameters_of_rules_get_their_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rule_reader, "SERVED", tuple(rule_reader._READERS))
+
+    def read(**kind: object) -> Rule:
+        return rule_from_message("rules[0]", rules_pb2.Rule(rule_id="a", **kind))  # type: ignore[arg-type]
+
+    assert read(zone={}) == ZoneRule(rule_id="a", polygon=())
+    assert read(line={}) == LineRule(rule_id="a", points=())
+    assert read(track={}) == TrackRule(rule_id="a")
+    assert read(occupancy={"above": {}}) == OccupancyRule(rule_id="a")
+    assert read(intrusion={}) == IntrusionRule(rule_id="a")
+    assert read(absence={}) == AbsenceRule(rule_id="a", duration_s=0.0)
+    assert read(loitering={}) == LoiteringRule(rule_id="a", duration_s=0.0)
+    direction = read(direction={})
+    assert isinstance(direction, DirectionRule)
+    assert direction.tolerance_degrees == 60.0
+    with pytest.raises(NotServedYet, match=r"rules\[0\].occupancy.above.learnt"):
+        read(occupancy={"above": {"learnt": {}}})
