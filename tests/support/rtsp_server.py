@@ -1,7 +1,8 @@
 """A camera: GStreamer's RTSP server, run by the system's python3, which has its bindings.
 
 Reads its orders as one line of JSON from stdin, writes the port that it listens on as one line, and ends
-with its stdin. Needs Debian's gir1.2-gst-rtsp-server-1.0, python3-gi and GStreamer's plugins good, bad and ugly.
+with its stdin. Needs Debian's gir1.2-gst-rtsp-server-1.0, python3-gi and gstreamer1.0-plugins-good, -bad
+and -ugly.
 Not imported by the tests: `tests.support.rtsp` starts it.
 """
 
