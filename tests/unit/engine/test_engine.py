@@ -1,0 +1,306 @@
+"""The engine's loop between two real sockets, with a runner that does as it is told."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support import models as grid
+from tests.support.waiting import until
+from vigil.clock import SystemClock
+from vigil.data import U8, Detections
+from vigil.engine.app import Engine
+from vigil.engine.queue import BatchQueue
+from vigil.engine.runner import Inferred, Runner
+from vigil.ipc.channel import Channel, ChannelClosed, socket_pair
+from vigil.ipc.messages import (
+    AttachHost,
+    DetachHost,
+    EngineReady,
+    EngineSettings,
+    FrameDone,
+    FrameReady,
+    FromEngine,
+    StopProcess,
+    ToEngine,
+)
+from vigil.ipc.slab import Slots
+from vigil.metrics.page import Page
+from vigil.vision.manifest import load_manifest
+
+HEIGHT, WIDTH = 32, 32
+
+
+class Net(Runner):
+    """Finds one object a picture, of the class that its first pixel says; 255 makes it fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.device = "cpu"
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+
+    def infer(self, pictures: Sequence[U8]) -> Inferred:
+        self.may_go_on.wait(5)
+        self.batches.append(len(pictures))
+        seen = [int(picture[0, 0, 0]) for picture in pictures]
+        if 255 in seen:
+            raise RuntimeError("this picture is poison")
+        found = [
+            Detections(
+                xyxy=np.array([[1, 2, 3, 4]], np.float32),
+                score=np.array([0.9], np.float32),
+                class_id=np.array([value]),
+            )
+            for value in seen
+        ]
+        return Inferred(found, 0.001, 0.001)
+
+
+class Host:
+    """A host's end of the socket, and its slots."""
+
+    def __init__(self, control: Channel[ToEngine, FromEngine], host_id: str = "h1") -> None:
+        ours, theirs = socket_pair()
+        ours.settimeout(5)
+        self.channel: Channel[FrameReady, FrameDone] = Channel(ours, FrameDone)
+        self.slots = Slots.create("vigil-test", count=6, height_px=HEIGHT, width_px=WIDTH)
+        control.send(
+            AttachHost(host_id=host_id, input_height_px=HEIGHT, input_width_px=WIDTH),
+            descriptors=(theirs.fileno(), self.slots.slab.fd),
+        )
+        theirs.close()
+
+    def send(self, slot: int, *, value: int = 0, camera: int | None = None, **changes: Any) -> None:
+        self.slots[slot][:] = value
+        now_s = SystemClock().monotonic_s()
+        fields = {"captured_s": now_s, "ready_s": now_s, "priority": 1, "keep": False, **changes}
+        self.channel.send(
+            FrameReady(slot=slot, camera=slot if camera is None else camera, **fields)
+        )
+
+    def answers(self, count: int) -> dict[int, FrameDone]:
+        done = [self.channel.receive().message for _ in range(count)]
+        return {one.slot: one for one in done}
+
+    def close(self) -> None:
+        self.channel.close()
+        self.slots.slab.close()
+
+
+class Bench:
+    """An engine on a thread of its own."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket_pair()
+        ours.settimeout(5)
+        self.control: Channel[ToEngine, FromEngine] = Channel(ours, FromEngine)
+        self.net = Net()
+        self.page = Page.create("vigil-test-page", records=0)
+        self.engine = Engine(
+            Channel(theirs, ToEngine),
+            runner=self.net,
+            queue=BatchQueue(limit=4, linger_s=0.02, max_staleness_s=0.5),
+            page=self.page,
+            clock=SystemClock(),
+        )
+        self.thread = threading.Thread(target=self.engine.run)
+        self.thread.start()
+
+    def close(self) -> None:
+        self.net.may_go_on.set()
+        self.control.close()
+        self.thread.join(5)
+        assert not self.thread.is_alive(), "an engine ends with its socket"
+        self.engine._control.close()
+        self.page.slab.close()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def host(bench: Bench) -> Iterator[Host]:
+    host = Host(bench.control)
+    yield host
+    host.close()
+
+
+def test_frames_come_back_with_what_was_found_in_them(bench: Bench, host: Host) -> None:
+    for slot in range(4):
+        host.send(slot, value=slot + 1)
+    answers = host.answers(4)
+    for slot, done in answers.items():
+        assert done.outcome == "analysed"
+        assert np.frombuffer(done.class_id, np.int64).tolist() == [slot + 1]
+        assert np.frombuffer(done.xyxy, np.float32).tolist() == [1, 2, 3, 4]
+    assert sum(bench.net.batches) == 4
+    assert bench.page.stage("infer").counts.sum() == 4
+    assert bench.page.stage("queue").counts.sum() == 4
+    assert bench.page.batches().total == 4
+
+
+def test_a_newer_frame_of_a_stream_replaces_the_one_that_waits(bench: Bench, host: Host) -> None:
+    bench.net.may_go_on.clear()
+    host.send(0, camera=9)  # with the net
+    until(lambda: bench.page.stage("batch_wait").counts.sum() == 1)
+    host.send(1, camera=1)
+    host.send(2, camera=1)
+    bench.net.may_go_on.set()
+    answers = host.answers(3)
+    assert answers[1].outcome == "dropped_newer"
+    assert answers[0].outcome == answers[2].outcome == "analysed"
+
+
+def test_a_frame_that_is_too_old_comes_back_without_an_answer(bench: Bench, host: Host) -> None:
+    host.send(0, captured_s=SystemClock().monotonic_s() - 1.0)
+    host.send(1, captured_s=SystemClock().monotonic_s() - 1.0, keep=True)
+    answers = host.answers(2)
+    assert (answers[0].outcome, answers[1].outcome) == ("dropped_stale", "analysed")
+
+
+def test_one_poisonous_picture_costs_the_others_of_its_batch_nothing(
+    bench: Bench, host: Host
+) -> None:
+    bench.net.may_go_on.clear()
+    for slot, value in enumerate((3, 255, 4, 5)):
+        host.send(slot, value=value)
+    bench.net.may_go_on.set()
+    answers = host.answers(4)
+    outcomes = [answers[slot].outcome for slot in range(4)]
+    assert outcomes == ["analysed", "dropped_error", "analysed", "analysed"]
+    host.send(0, value=7)
+    assert host.answers(1)[0].outcome == "analysed"
+
+
+def test_a_host_that_dies_takes_its_frames_along(bench: Bench, host: Host) -> None:
+    other = Host(bench.control, "h2")
+    bench.net.may_go_on.clear()
+    host.send(0)
+    until(lambda: bench.page.stage("batch_wait").counts.sum() == 1)
+    other.send(1)
+    other.close()
+    bench.net.may_go_on.set()
+    assert host.answers(1)[0].outcome == "analysed"
+    host.send(2)
+    assert host.answers(1)[2].outcome == "analysed"
+
+
+def test_a_host_that_is_attached_again_while_the_net_is_busy_stays(bench: Bench) -> None:
+    """Its old socket's end and its new socket come in one look: the end is not the new one's."""
+    other = Host(bench.control, "h2")
+    old = Host(bench.control)
+    old.send(0)
+    old.answers(1)
+    bench.net.may_go_on.clear()
+    other.send(0)
+    until(lambda: bench.page.stage("batch_wait").counts.sum() == 2)
+    old.close()
+    bench.control.send(DetachHost(host_id="h1"))
+    new = Host(bench.control)
+    bench.net.may_go_on.set()
+    other.answers(1)
+    new.send(3, value=6)
+    assert new.answers(1)[3].outcome == "analysed"
+    new.close()
+    other.close()
+
+
+def test_a_host_that_reads_nothing_blocks_nobody(bench: Bench, host: Host) -> None:
+    """Answers to it wait in the engine; a host has no more frames out than slots."""
+    deaf = Host(bench.control, "deaf")
+    for slot in range(6):
+        deaf.send(slot, keep=True, camera=-1)
+    host.send(0)
+    assert host.answers(1)[0].outcome == "analysed"
+    assert len(deaf.answers(6)) == 6
+    deaf.close()
+
+
+def test_it_stops_when_told_and_beats_until_then(bench: Bench) -> None:
+    first = until(bench.page.last_beat_s)
+    until(lambda: bench.page.last_beat_s() > first, what="a second heartbeat while idle")
+    bench.control.send(StopProcess())
+    bench.thread.join(5)
+    assert not bench.thread.is_alive()
+
+
+def test_an_engine_whose_host_leaves_keeps_no_descriptor(bench: Bench) -> None:
+    def cycle() -> None:
+        host = Host(bench.control)
+        host.send(0)
+        host.answers(1)
+        bench.control.send(DetachHost(host_id="h1"))
+        with pytest.raises(ChannelClosed):
+            host.channel.receive()
+        host.close()
+
+    cycle()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        cycle()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+def test_the_process_says_why_it_cannot_serve(models: Path, run_engine: Callable[..., Any]) -> None:
+    said, status = run_engine(model="unknown", models_dir=str(models))
+    assert "no model 'unknown'" in said.detail
+    assert status == 1
+
+
+def test_the_process_serves_when_its_model_is_warm(
+    models: Path, run_engine: Callable[..., Any]
+) -> None:
+    said, status = run_engine(model=grid.NAME, models_dir=str(models))
+    assert (said.device, said.model) == ("cpu", grid.NAME)
+    assert status == 0
+
+
+@pytest.fixture
+def run_engine() -> Callable[..., Any]:
+    """Start the real process, take its first word, tell it to stop."""
+
+    def run(**changes: Any) -> tuple[Any, int]:
+        ours, theirs = socket_pair()
+        ours.settimeout(60)
+        control: Channel[ToEngine, FromEngine] = Channel(ours, FromEngine)
+        page = Page.create("vigil-test-page", records=0)
+        fields = {
+            "device": "cpu",
+            "max_batch": 2,
+            "linger_s": 0.01,
+            "max_staleness_s": 1.0,
+            "threads": 1,
+            **changes,
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vigil.engine", str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        theirs.close()
+        control.send(EngineSettings(**fields), descriptors=(page.slab.fd,))
+        said = control.receive().message
+        if isinstance(said, EngineReady):
+            control.send(StopProcess())
+        status = process.wait(20)
+        control.close()
+        page.slab.close()
+        return said, status
+
+    return run
+
+
+def test_manifests_of_the_grid_model_are_as_the_tests_expect(models: Path) -> None:
+    manifest = load_manifest(grid.NAME, models_dir=models)
+    assert (manifest.input_hw, manifest.classes) == (grid.INPUT_HW, grid.CLASSES)

@@ -1,0 +1,129 @@
+from typing import Any
+
+from vigil.engine.queue import BatchQueue, Waiting
+from vigil.ipc.messages import FrameReady
+
+
+def queue(**changes: Any) -> BatchQueue:
+    return BatchQueue(**{"limit": 4, "linger_s": 0.01, "max_staleness_s": 1.0, **changes})
+
+
+def frame(
+    camera: int,
+    at_s: float,
+    *,
+    host: str = "h1",
+    slot: int = 0,
+    priority: int = 1,
+    keep: bool = False,
+) -> Waiting:
+    ready = FrameReady(
+        slot=slot, camera=camera, captured_s=at_s, ready_s=at_s, priority=priority, keep=keep
+    )
+    return Waiting(host, ready, at_s)
+
+
+def cameras(batch: list[Waiting]) -> list[int]:
+    return [waiting.frame.camera for waiting in batch]
+
+
+def test_nothing_waits_for_nothing() -> None:
+    empty = queue()
+    assert empty.wait_s(0.0) is None
+    assert empty.take(0.0) == ([], [])
+    assert empty.oldest_captured_s() is None
+
+
+def test_a_batch_goes_when_its_first_frame_has_lingered() -> None:
+    waiting = queue()
+    waiting.offer(frame(1, 10.0))
+    waiting.offer(frame(2, 10.008))
+    assert 0 < (waiting.wait_s(10.008) or 0) <= 0.002 + 1e-9, "from the first frame, not the last"
+    assert waiting.wait_s(10.0101) == 0.0
+
+
+def test_a_full_batch_goes_at_once() -> None:
+    waiting = queue()
+    for camera in range(3):
+        waiting.offer(frame(camera, 10.0))
+    assert waiting.wait_s(10.0) != 0.0
+    waiting.offer(frame(3, 10.0))
+    assert waiting.wait_s(10.0) == 0.0
+
+
+def test_the_longest_waiting_go_first() -> None:
+    waiting = queue(limit=2)
+    for camera, at_s in ((1, 10.3), (2, 10.1), (3, 10.2)):
+        waiting.offer(frame(camera, at_s))
+    assert cameras(waiting.take(10.4)[0]) == [2, 3]
+    assert cameras(waiting.take(10.4)[0]) == [1]
+    assert len(waiting) == 0
+
+
+def test_priority_weighs_waiting_and_silences_nobody() -> None:
+    waiting = queue(limit=1)
+    waiting.offer(frame(1, 10.0, priority=1))
+    waiting.offer(frame(2, 10.15, priority=5))
+    assert cameras(waiting.take(10.2)[0]) == [2], "0.05 s five times is more than 0.2 s once"
+    waiting.offer(frame(2, 10.2, priority=5))
+    assert cameras(waiting.take(10.2)[0]) == [1]
+
+
+def test_a_newer_frame_takes_the_place_of_the_one_that_waits() -> None:
+    waiting = queue()
+    assert waiting.offer(frame(1, 10.0, slot=4)) is None
+    assert waiting.offer(frame(1, 10.0, host="h2")) is None, "another host's camera 1"
+    replaced = waiting.offer(frame(1, 10.2, slot=5))
+    assert replaced is not None
+    assert replaced.frame.slot == 4
+    assert len(waiting) == 2
+    assert {w.frame.slot for w in waiting.take(10.3)[0]} == {0, 5}
+
+
+def test_a_stale_frame_is_given_back_and_never_inferred() -> None:
+    waiting = queue()
+    waiting.offer(frame(1, 10.0))
+    waiting.offer(frame(2, 10.9))
+    batch, stale = waiting.take(11.1)
+    assert (cameras(batch), cameras(stale)) == ([2], [1])
+    assert len(waiting) == 0
+
+
+def test_frames_to_keep_are_never_replaced_nor_stale_and_stay_in_order() -> None:
+    waiting = queue()
+    for slot in range(3):
+        assert waiting.offer(frame(7, 10.0 + slot, slot=slot, keep=True)) is None
+    order = []
+    for _ in range(3):
+        batch, stale = waiting.take(100.0)
+        assert stale == []
+        order += [w.frame.slot for w in batch]
+        assert len(batch) == 1, "one a stream in a batch"
+    assert order == [0, 1, 2]
+
+
+def test_many_pictures_of_clients_go_in_one_batch() -> None:
+    waiting = queue()
+    for slot in range(6):
+        waiting.offer(frame(-1, 10.0 + slot / 100, slot=slot, keep=True))
+    assert waiting.wait_s(10.05) == 0.0, "as many as a batch holds"
+    assert [w.frame.slot for w in waiting.take(10.1)[0]] == [0, 1, 2, 3]
+    assert [w.frame.slot for w in waiting.take(10.1)[0]] == [4, 5]
+    assert waiting.wait_s(10.1) is None
+
+
+def test_a_host_that_is_gone_is_forgotten() -> None:
+    waiting = queue()
+    waiting.offer(frame(1, 10.0))
+    waiting.offer(frame(2, 10.1, keep=True))
+    waiting.offer(frame(1, 10.2, host="h2"))
+    waiting.forget("h1")
+    assert [w.host_id for w in waiting.take(10.3)[0]] == ["h2"]
+    assert len(waiting) == 0
+
+
+def test_the_oldest_frame_is_told() -> None:
+    waiting = queue()
+    waiting.offer(frame(1, 10.4))
+    waiting.offer(frame(2, 10.2, keep=True))
+    assert waiting.oldest_captured_s() == 10.2

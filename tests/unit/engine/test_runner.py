@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support import models as grid
+from vigil.data import U8
+from vigil.engine.runner import Runner
+from vigil.vision.manifest import load_manifest
+
+
+def picture(value: int) -> U8:
+    return np.full((*grid.INPUT_HW, 3), value, np.uint8)
+
+
+@pytest.fixture(scope="module")
+def runner(models: Path) -> Runner:
+    manifest = load_manifest(grid.NAME, models_dir=models)
+    runner = Runner(manifest, device="cpu", max_batch=6, threads=1)
+    runner.warm()
+    return runner
+
+
+def test_buckets_are_powers_of_two_and_the_largest(runner: Runner, models: Path) -> None:
+    assert runner.buckets == [1, 2, 4, 6]
+    manifest = load_manifest(grid.NAME, models_dir=models)
+    assert Runner(manifest, device="cpu", max_batch=1, threads=1).buckets == [1]
+    assert Runner(manifest, device="cpu", max_batch=8, threads=1).buckets == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 6])
+def test_each_picture_of_a_batch_has_its_own_answer(runner: Runner, count: int) -> None:
+    inferred = runner.infer([picture(20 * index) for index in range(count)])
+    assert [len(found) for found in inferred.found] == [grid.BOXES] * count
+    for found in inferred.found:
+        assert found.score == pytest.approx([grid.SCORE] * grid.BOXES, abs=0.01)
+        assert set(found.class_id) == {0}
+    assert inferred.infer_s > 0
+    assert inferred.postprocess_s > 0
+
+
+def test_a_batch_gives_what_single_pictures_give(runner: Runner) -> None:
+    batch = [picture(value) for value in (0, 90, 255)]
+    together = runner.infer(batch).found
+    for one, found in zip(batch, together, strict=True):
+        (alone,) = runner.infer([one]).found
+        assert alone.xyxy == pytest.approx(found.xyxy, abs=0.1)
