@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-JsonScalar: TypeAlias = None | bool | int | float | str
+JsonScalar: TypeAlias = bool | int | float | str | None
 Attributes: TypeAlias = dict[str, JsonScalar | dict[str, JsonScalar]]
 
 F32 = NDArray[np.float32]

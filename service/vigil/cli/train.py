@@ -6,7 +6,6 @@ import threading
 from pathlib import Path
 
 import click
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -15,7 +14,7 @@ from vigil.accuracy.finder import LetterboxFinder
 from vigil.training.batches import Source
 from vigil.training.export import ModelFacts, averaged_net, write_model
 from vigil.training.labels import read_truth
-from vigil.training.loop import RunPlace, Settings, Trainer, open_source
+from vigil.training.loop import RunPlace, Settings, Trainer, open_source, use_one_thread_each
 from vigil.training.recipe import Recipe, load_recipe
 from vigil.training.watch import Progress as RunProgress
 from vigil.vision.detector import Detector
@@ -87,7 +86,7 @@ def detector(
 ) -> None:
     """Train a detector by a recipe; SIGTERM or Ctrl-C saves and stops, the same command resumes."""
     recipe = _with_rights(load_recipe(recipe_path), rights)
-    torch.set_num_threads(1)  # parallelism comes from the workers
+    use_one_thread_each()
     place = RunPlace(run_folder, cache_folder)
     trainer = Trainer(recipe, place, Settings(device=device, precision=precision, workers=workers))
     console = Console(stderr=True)

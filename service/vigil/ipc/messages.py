@@ -112,7 +112,7 @@ class HostReady(Message, frozen=True, kw_only=True):
 
 
 class RunWanted(Message, frozen=True, kw_only=True):
-    """A connection is up: which run is this?"""
+    """A connection is up, and asks which run it is."""
 
     stream_id: str
 

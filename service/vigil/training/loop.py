@@ -254,6 +254,14 @@ class _Schedule:
             return self._next - 1
 
 
+def use_one_thread_each() -> None:
+    """Keep torch from threading within an operation: parallelism comes from the workers.
+
+    For the whole process, before a Trainer is made.
+    """
+    torch.set_num_threads(1)
+
+
 def open_source(recipe: Recipe, place: RunPlace) -> Source:
     """The recipe's pictures, decoded and mapped, and how often each is drawn."""
     cv2.setNumThreads(1)
