@@ -27,7 +27,7 @@ _LEAST_SIDE_PX = 3.0
 class AugmentPolicy:
     """How canvases are drawn. Scales are of the picture against its letterboxed size at test."""
 
-    test_hw: tuple[int, int] = (384, 640)  # the shape that the net is for
+    test_hw: tuple[int, int] = (320, 512)  # the shape that the net is for
     scale_low: float = 0.4
     scale_high: float = 1.4
     fit_chance: float = 0.3  # the whole picture in the canvas, whatever its scale

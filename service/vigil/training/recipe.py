@@ -56,7 +56,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     data: tuple[DataSet, ...]
     stages: tuple[Stage, ...]
     seed: int = 1
-    test_hw: tuple[int, int] = (384, 640)
+    test_hw: tuple[int, int] = (320, 512)
     weight_decay: float = 0.05
     ema_decay: float = 0.9995
     clip_norm: float = 10.0
