@@ -47,7 +47,7 @@ class ZoneField:
         """For each polygon whether each of the (S, 2) points, moved off the border, is in it."""
         if not len(self._first):
             return []
-        kept = np.clip(feet, BORDER, 1.0 - BORDER)
+        kept = np.minimum(np.maximum(feet, BORDER), 1.0 - BORDER)  # a third of np.clip's time
         x, y = kept[:, :1], kept[:, 1:]
         passes = (self._y > y) != (self._end_y > y)  # (S, E): the edge is level with the point
         passes &= x < self._x + (y - self._y) * self._slope  # and to its right

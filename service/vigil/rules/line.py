@@ -7,7 +7,7 @@ from itertools import pairwise
 from vigil.data import Event
 from vigil.rules.geometry import crossings, distance
 from vigil.rules.report import Reporter
-from vigil.rules.subject import SETTLED_S, Admission, Moment, Reason, Subject
+from vigil.rules.subject import SETTLED_S, Admission, Moment, Subject
 from vigil.spec import Direction, LineRule
 
 HELD_S = 2.0  # a crossing of an object that is not admitted yet is kept this long
@@ -52,17 +52,9 @@ class LineWatch:
         if passage.held:
             yield from self._announce(subject, passage, moment)
 
-    def lose(self, subject: Subject, moment: Moment) -> Iterator[Event]:
+    def lose(self, subject: Subject) -> None:
         """The tracker gave this object up: what it had not finished crossing it did not cross."""
         self._passages.pop(subject.track.track_id, None)
-        yield from ()
-
-    def close(
-        self, subjects: dict[int, Subject], moment: Moment, reason: Reason
-    ) -> Iterator[Event]:
-        """The rule or the run is over; crossings are instant, so none is open."""
-        self._passages.clear()
-        yield from ()
 
     def _is_settled(self, subject: Subject, passage: _Passage, moment: Moment) -> bool:
         """Whether it is clear of the line that it crossed, or has long been across."""

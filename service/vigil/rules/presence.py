@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vigil.data import Event
+from vigil.data import Event, Track, TrackState
 from vigil.rules.report import TOLERANCE_S, Episode, Reporter, seconds
 from vigil.rules.subject import Admission, Moment, Reason, Subject
 from vigil.spec import MarkerRule, TrackRule
@@ -73,9 +73,10 @@ class MarkerWatch:
         self.rule = rule
         self._reporter = reporter
 
-    def mark(self, moment: Moment, *, frame: int, tracks: int) -> Event:
+    def mark(self, moment: Moment, tracks: tuple[Track, ...], *, frame: int) -> Event:
         """The event of the analysed frame of this index."""
+        seen = sum(track.state is TrackState.CONFIRMED for track in tracks)
         episode = self._reporter.scene_episode(
             "marker", rule_id=self.rule.rule_id, edge="marker", occurrence=frame
         )
-        return episode.new(moment, at_s=moment.time_s, count=tracks)
+        return episode.new(moment, at_s=moment.time_s, count=seen)

@@ -7,15 +7,34 @@ from typing import TypeAlias
 import numpy as np
 
 from vigil.data import Event, Track, TrackState
+from vigil.rules.area import AreaWatch
+from vigil.rules.direction import DirectionWatch
 from vigil.rules.geometry import LineField, ZoneField
+from vigil.rules.intrusion import IntrusionWatch
 from vigil.rules.line import LineWatch
+from vigil.rules.lingering import LingeringWatch
+from vigil.rules.occupancy import AbsenceWatch, OccupancyWatch
 from vigil.rules.presence import MarkerWatch, TrackWatch
 from vigil.rules.report import Reporter
+from vigil.rules.speed import SpeedWatch
 from vigil.rules.subject import Moment, Reason, Subject
 from vigil.rules.zone import ZoneWatch
-from vigil.spec import LineRule, MarkerRule, Rule, ZoneRule
+from vigil.spec import (
+    AbsenceRule,
+    DirectionRule,
+    IntrusionRule,
+    LineRule,
+    LoiteringRule,
+    MarkerRule,
+    OccupancyRule,
+    ParkingRule,
+    Rule,
+    SpeedRule,
+    TrackRule,
+    ZoneRule,
+)
 
-Watch: TypeAlias = ZoneWatch | LineWatch | TrackWatch | MarkerWatch
+Watch: TypeAlias = AreaWatch | LineWatch | TrackWatch | MarkerWatch
 
 
 class RuleSet:
@@ -54,9 +73,10 @@ class RuleSet:
         seen = self._follow(moment, tracks)
         if seen:
             events += self._see(moment, seen)
-        confirmed = sum(track.state is TrackState.CONFIRMED for track in tracks)
+        for watch in self._areas:
+            events += watch.settle(moment, frame=self._frame)
         for marker in self._markers:
-            events.append(marker.mark(moment, frame=self._frame, tracks=confirmed))
+            events.append(marker.mark(moment, tracks, frame=self._frame))
         if len(events) > 1:
             events.sort(key=attrgetter("occurred_at_s"))
         return events
@@ -96,11 +116,12 @@ class RuleSet:
 
     def _arrange(self, watches: list[Watch]) -> None:
         self._watches = watches
-        self._zones = [watch for watch in watches if isinstance(watch, ZoneWatch)]
+        apart = LineWatch | TrackWatch | MarkerWatch
+        self._areas = [watch for watch in watches if not isinstance(watch, apart)]
         self._lines = [watch for watch in watches if isinstance(watch, LineWatch)]
         self._presences = [watch for watch in watches if isinstance(watch, TrackWatch)]
         self._markers = [watch for watch in watches if isinstance(watch, MarkerWatch)]
-        self._zone_field = ZoneField([watch.rule.polygon for watch in self._zones])
+        self._zone_field = ZoneField([watch.area.polygon for watch in self._areas])
         self._line_field = LineField([watch.rule.points for watch in self._lines])
 
     def _follow(self, moment: Moment, tracks: tuple[Track, ...]) -> list[Subject]:
@@ -119,9 +140,8 @@ class RuleSet:
 
     def _see(self, moment: Moment, seen: list[Subject]) -> Iterator[Event]:
         feet = np.array([subject.foot for subject in seen])
-        for zone, insides in zip(self._zones, self._zone_field.inside(feet), strict=True):
-            for subject, inside in zip(seen, insides, strict=True):
-                yield from zone.see(subject, inside, moment)
+        for watch, insides in zip(self._areas, self._zone_field.inside(feet), strict=True):
+            yield from _visit(watch, seen, insides, moment)
         if self._lines:
             before = np.array([subject.previous_foot for subject in seen])
             changes = self._line_field.changed(before, feet)
@@ -139,23 +159,64 @@ class RuleSet:
             return
         for track_id in [known for known in self._subjects if known not in present]:
             subject = self._subjects.pop(track_id)
-            for watch in self._watches:
-                if not isinstance(watch, MarkerWatch):
-                    yield from watch.lose(subject, moment)
+            for area_watch in self._areas:
+                if (departed := area_watch.area.lose(subject)) is not None:
+                    yield from area_watch.left(*departed, moment)
+            for line in self._lines:
+                line.lose(subject)
+            for presence in self._presences:
+                yield from presence.lose(subject, moment)
 
     def _close(self, watch: Watch, moment: Moment, reason: Reason) -> Iterator[Event]:
-        if not isinstance(watch, MarkerWatch):
+        if isinstance(watch, LineWatch | MarkerWatch):
+            return  # their events are instant: nothing is open
+        if isinstance(watch, TrackWatch):
             yield from watch.close(self._subjects, moment, reason)
+            return
+        for member, departure in watch.area.empty(reason):
+            yield from watch.left(member, departure, moment)
+        yield from watch.close(moment, reason)
 
 
-def _watch(rule: Rule, reporter: Reporter) -> Watch:
-    if isinstance(rule, ZoneRule):
-        return ZoneWatch(rule, reporter)
-    if isinstance(rule, LineRule):
-        return LineWatch(rule, reporter)
-    if isinstance(rule, MarkerRule):
-        return MarkerWatch(rule, reporter)
-    return TrackWatch(rule, reporter)
+def _visit(
+    watch: AreaWatch, seen: list[Subject], insides: list[bool], moment: Moment
+) -> Iterator[Event]:
+    """Tell one rule over an area where everybody is."""
+    area = watch.area
+    for subject, inside in zip(seen, insides, strict=True):
+        change = area.see(subject, inside, moment)
+        if change is not None:
+            member, departure = change
+            if departure is not None:
+                yield from watch.left(member, departure, moment)
+            else:
+                yield from watch.entered(member, moment)
+        if inside and (present := area.members.get(subject.track.track_id)) is not None:
+            yield from watch.stayed(present, moment)
+
+
+def _watch(rule: Rule, reporter: Reporter) -> Watch:  # noqa: C901  # one line a kind
+    match rule:
+        case ZoneRule():
+            return ZoneWatch(rule, reporter)
+        case LineRule():
+            return LineWatch(rule, reporter)
+        case TrackRule():
+            return TrackWatch(rule, reporter)
+        case MarkerRule():
+            return MarkerWatch(rule, reporter)
+        case OccupancyRule():
+            return OccupancyWatch(rule, reporter)
+        case AbsenceRule():
+            return AbsenceWatch(rule, reporter)
+        case IntrusionRule():
+            return IntrusionWatch(rule, reporter)
+        case DirectionRule():
+            return DirectionWatch(rule, reporter)
+        case SpeedRule():
+            return SpeedWatch(rule, reporter)
+        case LoiteringRule() | ParkingRule():
+            return LingeringWatch(rule, reporter)
 
 
 def _is_same(rule: Rule, watch: Watch | None) -> bool:

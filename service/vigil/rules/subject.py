@@ -32,6 +32,8 @@ class Reason(StrEnum):
 
     LEFT = "left"  # it was seen to go
     LOST = "lost"  # the tracker gave it up; it ended when it was last seen
+    CAME = "came"  # of an absence, of too few: somebody came
+    SCHEDULE = "schedule"  # the rule does not watch at this hour
     RULE_CHANGED = "rule_changed"
     RUN_ENDED = "run_ended"
 

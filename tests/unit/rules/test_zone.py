@@ -264,4 +264,4 @@ def test_states_of_tracks_that_are_gone_are_forgotten():
     for frame in range(500):
         rules.advance(moment(0.2 * frame), (track((0.5, 0.5), track_id=frame),))
     assert len(rules._subjects) == 1
-    assert len(rules._zones[0]._stays) == 1
+    assert len(rules._areas[0].area._stays) == 1

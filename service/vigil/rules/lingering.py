@@ -1,0 +1,145 @@
+"""loitering and parking: staying at one place, remembered through occlusion.
+
+Specifications: docs/rules/loitering.md, docs/rules/parking.md.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vigil.data import Event
+from vigil.rules.area import PLAIN_HYSTERESIS, Area, Departure, Member
+from vigil.rules.report import TOLERANCE_S, Episode, Reporter, seconds
+from vigil.rules.subject import Admission, Moment, Reason, Subject
+from vigil.spec import LoiteringRule, ParkingRule, Point
+
+VEHICLES = ("bicycle", "car", "motorcycle", "bus", "truck", "vehicle")
+LOITERING_UPDATE_S = 10.0
+LOITERING_MEMORY_S = 30.0  # who comes back to the place within this has not left it
+PARKING_MEMORY_S = 120.0  # a bus may hide a parked car for long
+MOST_REMEMBERED = 256  # the oldest gives way
+PARKED_RADIUS = 0.3  # of the size of its box: what a standing vehicle seems to move
+
+
+@dataclass(slots=True)
+class _Halt:
+    """An object near one place: a running mean of where it was seen."""
+
+    subject: Subject
+    place: Point
+    since_s: float
+    seen_s: float
+    sightings: int = 1
+    episode: Episode | None = None
+    told_s: float = 0.0
+
+    def is_near(self, foot: Point, radius: float) -> bool:
+        """Whether a foot point is at this place."""
+        return math.dist(foot, self.place) <= radius
+
+    def see(self, foot: Point, time_s: float) -> None:
+        """Take a sighting into the mean place."""
+        self.sightings += 1
+        part = 1.0 / self.sightings
+        self.place = Point(
+            self.place.x + part * (foot.x - self.place.x),
+            self.place.y + part * (foot.y - self.place.y),
+        )
+        self.seen_s = time_s
+
+
+class LingeringWatch:
+    """One loitering or parking rule at work on one run."""
+
+    def __init__(self, rule: LoiteringRule | ParkingRule, reporter: Reporter) -> None:
+        self.rule = rule
+        parking = isinstance(rule, ParkingRule)
+        classes = rule.classes or (VEHICLES if parking else ())
+        admission = Admission.of(
+            classes, min_score=rule.min_score, class_names=reporter.class_names
+        )
+        self.area = Area(rule.polygon, admission, hysteresis=PLAIN_HYSTERESIS)
+        self._reporter = reporter
+        self._kind = "parking" if parking else "loitering"
+        self._radius = None if isinstance(rule, ParkingRule) else rule.radius
+        self._memory_s = PARKING_MEMORY_S if parking else LOITERING_MEMORY_S
+        self._update_s = math.inf if parking else LOITERING_UPDATE_S
+        self._halts: dict[int, _Halt] = {}
+        self._remembered: list[_Halt] = []  # of objects that are out of sight, oldest first
+
+    def entered(self, member: Member, moment: Moment) -> Iterator[Event]:
+        """Begin a halt, or go on with the remembered one of this place."""
+        subject = member.subject
+        for halt in self._remembered:
+            same_class = halt.subject.track.class_id == subject.track.class_id
+            if same_class and halt.is_near(subject.foot, self._radius_of(subject)):
+                self._remembered.remove(halt)
+                halt.subject = subject
+                if halt.episode is not None:
+                    halt.episode.subject = subject
+                self._halts[member.track_id] = halt
+                return
+        self._halts[member.track_id] = _Halt(subject, subject.foot, member.entered_s, moment.time_s)
+        yield from ()
+
+    def stayed(self, member: Member, moment: Moment) -> Iterator[Event]:
+        """See whether it is still near its place, and for how long."""
+        halt = self._halts[member.track_id]
+        foot = member.subject.foot
+        if not halt.is_near(foot, self._radius_of(member.subject)):
+            yield from self._end(halt, moment, reason=Reason.LEFT)
+            self._halts[member.track_id] = _Halt(member.subject, foot, moment.time_s, moment.time_s)
+            return
+        halt.see(foot, moment.time_s)
+        stayed_s = moment.time_s - halt.since_s
+        if halt.episode is None:
+            if stayed_s >= self.rule.duration_s - TOLERANCE_S:
+                halt.episode = self._reporter.episode(
+                    self._kind, rule_id=self.rule.rule_id, edge=self._kind, subject=halt.subject
+                )
+                halt.told_s = halt.since_s + self.rule.duration_s
+                yield halt.episode.new(
+                    moment, at_s=halt.told_s, duration_s=seconds(self.rule.duration_s)
+                )
+        elif moment.time_s - halt.told_s >= self._update_s - TOLERANCE_S:
+            halt.told_s = moment.time_s
+            yield halt.episode.update(moment, at_s=moment.time_s, duration_s=seconds(stayed_s))
+
+    def left(self, member: Member, departure: Departure, moment: Moment) -> Iterator[Event]:
+        """Out of sight is remembered for a while; out of the area, loiterers may come back."""
+        halt = self._halts.pop(member.track_id)
+        may_return = departure.reason is Reason.LOST or (
+            departure.reason is Reason.LEFT and self._radius is not None
+        )
+        if may_return:
+            self._remembered.append(halt)
+            if len(self._remembered) > MOST_REMEMBERED:
+                yield from self._end(self._remembered.pop(0), moment, reason=Reason.LOST)
+        else:
+            yield from self._end(halt, moment, reason=departure.reason)
+
+    def settle(self, moment: Moment, *, frame: int) -> Iterator[Event]:
+        """Forget those who did not come back in time."""
+        for halt in [h for h in self._remembered if moment.time_s - h.seen_s > self._memory_s]:
+            self._remembered.remove(halt)
+            yield from self._end(halt, moment, reason=Reason.LOST)
+
+    def close(self, moment: Moment, reason: Reason) -> Iterator[Event]:
+        """Those who are remembered end, too."""
+        for halt in self._remembered:
+            yield from self._end(halt, moment, reason=reason)
+        self._remembered.clear()
+
+    def _radius_of(self, subject: Subject) -> float:
+        if self._radius is not None:
+            return self._radius
+        left, top, right, bottom = subject.track.xyxy
+        return PARKED_RADIUS * math.sqrt(max((right - left) * (bottom - top), 0.0))
+
+    def _end(self, halt: _Halt, moment: Moment, *, reason: Reason) -> Iterator[Event]:
+        """The halt ended when the object was last seen at its place."""
+        if halt.episode is not None:
+            stayed_s = seconds(halt.seen_s - halt.since_s)
+            yield halt.episode.end(
+                moment, at_s=halt.seen_s, duration_s=stayed_s, reason=reason.value
+            )

@@ -1,0 +1,129 @@
+"""occupancy.above, occupancy.below and absence: how many there are, and for how long.
+
+Specifications: docs/rules/occupancy.md, docs/rules/absence.md.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+from vigil.data import Event
+from vigil.rules.area import PLAIN_HYSTERESIS, Area, Departure, Member
+from vigil.rules.condition import Condition
+from vigil.rules.report import Episode, Reporter
+from vigil.rules.schedule import Hours
+from vigil.rules.subject import Admission, Moment, Reason
+from vigil.spec import AbsenceRule, OccupancyRule
+
+ABSENCE_UPDATE_S = 60.0
+
+
+class OccupancyWatch:
+    """One occupancy rule at work on one run."""
+
+    def __init__(self, rule: OccupancyRule, reporter: Reporter) -> None:
+        self.rule = rule
+        admission = Admission.of(
+            rule.classes, min_score=rule.min_score, class_names=reporter.class_names
+        )
+        self.area = Area(rule.polygon, admission, hysteresis=PLAIN_HYSTERESIS)
+        self._reporter = reporter
+        self._frame = 0
+        self._changed_s: float | None = None  # when somebody came or went last
+        self._limits = [
+            (edge, limit, Condition(partial(self._begin, edge), rule.duration_s, rule.update_s))
+            for edge, limit in (("above", rule.above), ("below", rule.below))
+            if limit is not None
+        ]
+
+    def entered(self, member: Member, moment: Moment) -> Iterator[Event]:
+        """One more."""
+        self._changed_s = member.entered_s
+        yield from ()
+
+    def stayed(self, member: Member, moment: Moment) -> Iterator[Event]:
+        """No news."""
+        yield from ()
+
+    def left(self, member: Member, departure: Departure, moment: Moment) -> Iterator[Event]:
+        """One less."""
+        self._changed_s = departure.at_s
+        yield from ()
+
+    def settle(self, moment: Moment, *, frame: int) -> Iterator[Event]:
+        """Compare the count with the limits."""
+        self._frame = frame
+        count = len(self.area.members)
+        at_s = moment.time_s if self._changed_s is None else self._changed_s
+        for edge, limit, condition in self._limits:
+            past, over = (
+                (count > limit, Reason.LEFT) if edge == "above" else (count < limit, Reason.CAME)
+            )
+            if past:
+                yield from condition.hold(moment, at_s=at_s, count=count, limit=limit)
+            else:
+                yield from condition.cease(moment, at_s=at_s, reason=over, count=count, limit=limit)
+
+    def close(self, moment: Moment, reason: Reason) -> Iterator[Event]:
+        """End what is open."""
+        for _, limit, condition in self._limits:
+            yield from condition.cease(moment, at_s=moment.time_s, reason=reason, limit=limit)
+
+    def _begin(self, edge: str) -> Episode:
+        return self._reporter.scene_episode(
+            f"occupancy.{edge}", rule_id=self.rule.rule_id, edge=edge, occurrence=self._frame
+        )
+
+
+class AbsenceWatch:
+    """One absence rule at work on one run."""
+
+    def __init__(self, rule: AbsenceRule, reporter: Reporter) -> None:
+        self.rule = rule
+        admission = Admission.of(
+            rule.classes, min_score=rule.min_score, class_names=reporter.class_names
+        )
+        self.area = Area(rule.polygon, admission, hysteresis=PLAIN_HYSTERESIS)
+        self._reporter = reporter
+        self._hours = Hours(rule.schedule)
+        self._frame = 0
+        self._changed_s: float | None = None  # when somebody came or went last
+        self._watching_s: float | None = None  # since when the schedule watches
+        self._absence = Condition(self._begin, rule.duration_s, ABSENCE_UPDATE_S)
+
+    def entered(self, member: Member, moment: Moment) -> Iterator[Event]:
+        """Somebody is there."""
+        self._changed_s = member.entered_s
+        yield from ()
+
+    def stayed(self, member: Member, moment: Moment) -> Iterator[Event]:
+        """No news."""
+        yield from ()
+
+    def left(self, member: Member, departure: Departure, moment: Moment) -> Iterator[Event]:
+        """Perhaps nobody is."""
+        self._changed_s = departure.at_s
+        yield from ()
+
+    def settle(self, moment: Moment, *, frame: int) -> Iterator[Event]:
+        """See whether anybody is there."""
+        self._frame = frame
+        if not self._hours.watch_at(moment.utc_s):
+            self._watching_s = None
+            yield from self._absence.cease(moment, at_s=moment.time_s, reason=Reason.SCHEDULE)
+            return
+        if self._watching_s is None:
+            self._watching_s = moment.time_s
+        changed_s = self._watching_s if self._changed_s is None else self._changed_s
+        if self.area.members:
+            yield from self._absence.cease(moment, at_s=changed_s, reason=Reason.CAME)
+        else:
+            yield from self._absence.hold(moment, at_s=max(changed_s, self._watching_s))
+
+    def close(self, moment: Moment, reason: Reason) -> Iterator[Event]:
+        """End what is open."""
+        yield from self._absence.cease(moment, at_s=moment.time_s, reason=reason)
+
+    def _begin(self) -> Episode:
+        return self._reporter.scene_episode(
+            "absence", rule_id=self.rule.rule_id, edge="absence", occurrence=self._frame
+        )
