@@ -1,0 +1,104 @@
+import math
+
+import pytest
+
+from vigil.spec import (
+    AbsenceRule,
+    DirectionRule,
+    GroundPoint,
+    IntrusionRule,
+    LoiteringRule,
+    OccupancyRule,
+    ParkingRule,
+    Point,
+    Schedule,
+    Source,
+    SpeedRule,
+    StreamSpec,
+    Window,
+    violations,
+)
+
+SQUARE = (Point(0.0, 0.0), Point(1.0, 0.0), Point(1.0, 1.0), Point(0.0, 1.0))
+GROUND = (GroundPoint(0, 0), GroundPoint(9, 0), GroundPoint(9, 9), GroundPoint(0, 9))
+EAST = {"start": Point(0.1, 0.5), "end": Point(0.9, 0.5)}
+OFFICE = Schedule(time_zone="Europe/Berlin", windows=(Window(days=(0, 4), start_s=0, end_s=6),))
+
+
+def fields(rule):
+    spec = StreamSpec(stream_id="gate", source=Source(uri="rtsp://camera/1"), rules=(rule,))
+    return [violation.field.removeprefix("rules[0].") for violation in violations(spec)]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        OccupancyRule(rule_id="r", above=0.0),
+        OccupancyRule(rule_id="r", polygon=SQUARE, below=3, duration_s=60),
+        DirectionRule(rule_id="r", **EAST),
+        SpeedRule(rule_id="r", calibration=SQUARE, ground=GROUND, above_m_per_s=9.0),
+        LoiteringRule(rule_id="r", duration_s=60),
+        ParkingRule(rule_id="r", polygon=SQUARE, duration_s=600),
+        IntrusionRule(rule_id="r"),
+        IntrusionRule(rule_id="r", schedule=OFFICE),
+        AbsenceRule(rule_id="r", duration_s=0.0, schedule=OFFICE),
+    ],
+    ids=lambda rule: type(rule).__name__,
+)
+def test_sound_rules_are_accepted(rule):
+    assert fields(rule) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "field"),
+    [
+        (OccupancyRule(rule_id="r"), "occupancy.above"),
+        (OccupancyRule(rule_id="r", above=math.nan), "occupancy.above"),
+        (OccupancyRule(rule_id="r", above=1, duration_s=-1), "occupancy.duration"),
+        (OccupancyRule(rule_id="r", above=1, polygon=SQUARE[:2]), "occupancy.polygon"),
+        (DirectionRule(rule_id="r", start=SQUARE[0], end=SQUARE[0]), "direction.to"),
+        (DirectionRule(rule_id="r", **EAST, tolerance_degrees=180), "direction.tolerance_degrees"),
+        (SpeedRule(rule_id="r", calibration=SQUARE, ground=GROUND), "speed.above_m_per_s"),
+        (
+            SpeedRule(rule_id="r", calibration=SQUARE, ground=GROUND[:3], above_m_per_s=1),
+            "speed.ground",
+        ),
+        (
+            SpeedRule(rule_id="r", calibration=(SQUARE[0],) * 4, ground=GROUND, above_m_per_s=1),
+            "speed.calibration",
+        ),
+        (
+            SpeedRule(
+                rule_id="r",
+                calibration=SQUARE,
+                ground=(*GROUND[:3], GroundPoint(math.inf, 0)),
+                above_m_per_s=1,
+            ),
+            "speed.ground[3].x_m",
+        ),
+        (LoiteringRule(rule_id="r", duration_s=0), "loitering.duration"),
+        (LoiteringRule(rule_id="r", duration_s=9, radius=0), "loitering.radius"),
+        (ParkingRule(rule_id="r", duration_s=math.nan), "parking.duration"),
+        (
+            IntrusionRule(rule_id="r", schedule=Schedule(time_zone="Mars/Olympus")),
+            "intrusion.schedule.time_zone",
+        ),
+        (
+            IntrusionRule(rule_id="r", schedule=Schedule(time_zone="../etc/passwd")),
+            "intrusion.schedule.time_zone",
+        ),
+        (
+            AbsenceRule(rule_id="r", duration_s=1, schedule=Schedule(windows=(Window(days=(7,)),))),
+            "absence.schedule.windows[0].days",
+        ),
+        (
+            AbsenceRule(
+                rule_id="r", duration_s=1, schedule=Schedule(windows=(Window(end_s=90000),))
+            ),
+            "absence.schedule.windows[0].end",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_accepted_is_named(rule, field):
+    assert field in fields(rule)
