@@ -21,6 +21,8 @@ from vigil.events.raw import add_pipelined
 from vigil.events.settings import EventSettings, NoHooks
 from vigil.store.database import Database
 
+SPACING_S = 0.00005  # between two events' times: 20,000 a second
+
 
 class Latencies(NoHooks):
     """Collects how long each event took from its capture to Redis's acknowledgement, in seconds."""
@@ -35,7 +37,7 @@ class Latencies(NoHooks):
 
 
 def make_events(count: int, *, streams: int, first: int = 0) -> list[Event]:
-    """Realistic events (0.5 kB of JSON), spread over streams, captured now."""
+    """Realistic events (0.5 kB of JSON), spread over streams, captured now, seen one after another."""
     now_s, utc_s = time.monotonic(), time.time()
     events = []
     for number in range(first, first + count):
@@ -60,7 +62,7 @@ def make_events(count: int, *, streams: int, first: int = 0) -> list[Event]:
                 class_name="person",
                 score=0.8125,
                 bbox=(0.25, 0.5, 0.375, 0.875),
-                occurred_at_s=utc_s,
+                occurred_at_s=utc_s + (number - first - count) * SPACING_S,
                 captured_s=now_s,
                 labels={"site": "north"},
                 attributes={"duration_s": 1.5, "foot": {"x": 0.3125, "y": 0.875}},

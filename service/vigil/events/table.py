@@ -24,7 +24,6 @@ _COUNT_ON = (
     "INSERT INTO counter (stream_id, event_seq) VALUES (?, ?)"
     " ON CONFLICT (stream_id) DO UPDATE SET event_seq = excluded.event_seq"
 )
-_LOOKUP_CHUNK = 500  # keys in one SELECT; SQLite's limit on parameters is higher
 
 
 class Appended(NamedTuple):
@@ -76,6 +75,8 @@ def append(
     stored_at_s: float,
 ) -> Appended:
     """Write events and number them, without a gap in each stream; one that is known is not repeated.
+
+    Known is what has the same id and the same time, as all copies of an event have.
 
     ``lost`` says how many events of a stream could not be written since its last one that was: so many
     numbers are left out, so that a consumer sees the loss.
@@ -137,31 +138,20 @@ def _insert_unknown(
     lost: Mapping[str, int],
     stored_at_s: float,
 ) -> Appended:
-    keys = [event_key(event.event_id) for event in events]
-    known = _known_seqs(connection, keys)
-    fresh: dict[bytes | str, Event] = {}
+    keys = [(event.occurred_at_s, event_key(event.event_id)) for event in events]
+    known: dict[tuple[float, bytes | str], int] = {}
+    fresh: dict[tuple[float, bytes | str], Event] = {}
     for key, event in zip(keys, events, strict=True):
-        if key not in known:
+        row = connection.execute(
+            "SELECT event_seq FROM event WHERE occurred_at_s = ? AND event_key = ?", key
+        ).fetchone()
+        if row is None:
             fresh.setdefault(key, event)
+        else:
+            known[key] = row[0]
     added = _insert(connection, list(fresh.values()), lost=lost, stored_at_s=stored_at_s)
     known.update(zip(fresh, added.seqs, strict=True))
     return Appended([known[key] for key in keys], added.fresh, added.newest)
-
-
-def _known_seqs(
-    connection: sqlite3.Connection, keys: Sequence[bytes | str]
-) -> dict[bytes | str, int]:
-    known: dict[bytes | str, int] = {}
-    for start in range(0, len(keys), _LOOKUP_CHUNK):
-        chunk = keys[start : start + _LOOKUP_CHUNK]
-        marks = ",".join("?" * len(chunk))
-        known.update(
-            connection.execute(
-                f"SELECT event_key, event_seq FROM event WHERE event_key IN ({marks})",  # noqa: S608 - only question marks are put in
-                chunk,
-            )
-        )
-    return known
 
 
 def _last_seq(connection: sqlite3.Connection, stream_id: str) -> int:

@@ -15,6 +15,10 @@ from vigil.store.errors import NewerState
 # log.sent, says what Redis has acknowledged: marking a batch rewrites one row and not the batch's.
 # log.newest is the last cursor given, log.floor the last one whose event is no longer kept.
 # batch says when the events up to a cursor were handed to Redis.
+#
+# event_by_time finds an event that is known already. Its key begins with the event's time, which all
+# copies share, because ids are hashes: an index of ids alone has its inserts all over the file. Measured
+# at 100,000 events: 500 more rewrote 505 pages with that, 134 with this, at half the CPU.
 _FIRST = """
 CREATE TABLE stream (
     stream_id TEXT PRIMARY KEY,
@@ -40,9 +44,8 @@ CREATE TABLE event (
     captured_s REAL NOT NULL,
     body BLOB NOT NULL
 );
-CREATE UNIQUE INDEX event_by_key ON event (event_key);
+CREATE UNIQUE INDEX event_by_time ON event (occurred_at_s, event_key);
 CREATE INDEX event_by_stream ON event (stream_id);
-CREATE INDEX event_by_time ON event (occurred_at_s);
 CREATE TABLE batch (
     last INTEGER PRIMARY KEY,
     published_at_s REAL NOT NULL
