@@ -152,7 +152,7 @@ class FolderCapture:
             raise CaptureFailed(OfflineReason.NO_VIDEO, f"the folder has no pictures ({kinds})")
         self.fps = fps
         self._index = -1
-        self._picture = self._read(0)
+        self._picture = self._first()
         self.height_px, self.width_px = self._picture.shape[:2]
 
     def grab(self) -> bool:
@@ -181,6 +181,16 @@ class FolderCapture:
     def close(self) -> None:
         """Nothing is held open."""
 
+    def _first(self) -> U8:
+        """The first picture that can be used. Raises what is wrong with the very first if none can."""
+        failures: list[CaptureFailed] = []
+        for index in range(len(self._paths)):
+            try:
+                return self._read(index)
+            except CaptureFailed as failure:
+                failures.append(failure)
+        raise failures[0]
+
     def _read(self, index: int) -> U8:
         encoded = np.fromfile(self._paths[index], np.uint8)
         picture = decode_picture(encoded)
@@ -189,6 +199,7 @@ class FolderCapture:
                 OfflineReason.DECODE_ERROR,
                 f"{self._paths[index].name} does not decode to a picture",
             )
+        check_size(picture.shape[1], picture.shape[0])
         return picture
 
 
