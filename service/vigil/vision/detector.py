@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from vigil.data import U8, Detections
 from vigil.vision.manifest import Manifest
 from vigil.vision.nets.detector_net import Cells, DetectorNet, boxes_xyxy, cells
+from vigil.vision.nets.packed import can_pack, pack
 from vigil.vision.postprocess import detections_of
 from vigil.vision.weights import load_net
 
@@ -43,7 +44,8 @@ class InferenceNet(nn.Module):
 class Detector:
     """A net on a device, in a precision. Not to be shared between threads.
 
-    ``net`` may be replaced by a compiled form of itself.
+    On a CPU the convolutions are packed for oneDNN at once, which a compiler does not better (DECISIONS.md);
+    on CUDA ``net`` may be replaced by a compiled form of itself.
     """
 
     def __init__(
@@ -61,6 +63,8 @@ class Detector:
         self.device = torch.device(device)
         module = InferenceNet(net or load_net(manifest), input_hw=manifest.input_hw)
         module.net.to(getattr(torch, precision))
+        if self.device.type == "cpu" and can_pack():
+            pack(module.net, input_hw=manifest.input_hw)
         self.net: nn.Module = module.to(self.device).eval()
 
     @property

@@ -9,6 +9,7 @@ from vigil.training.export import ModelFacts, write_model
 from vigil.vision.detector import Detector, probe
 from vigil.vision.manifest import Manifest
 from vigil.vision.nets.detector_net import ARCHITECTURES, boxes_xyxy, build, cells
+from vigil.vision.nets.packed import pack
 from vigil.vision.weights import load_net
 
 HW = (64, 96)
@@ -82,10 +83,23 @@ def test_bfloat16_is_compared_with_float32(manifest: Manifest) -> None:
 
 
 def test_a_probe_sees_a_spoilt_net(manifest: Manifest) -> None:
-    spoilt = Detector(manifest)
+    net = load_net(manifest)
     with torch.no_grad():
-        next(spoilt.net.parameters()).mul_(1.5)
-    assert not probe(spoilt, Detector(manifest), pictures(2)).good
+        net.stem.conv.weight.mul_(1.5)
+    assert not probe(Detector(manifest, net=net), Detector(manifest), pictures(2)).good
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_packing_changes_no_number(manifest: Manifest, precision: str) -> None:
+    plain = load_net(manifest).for_inference().to(getattr(torch, precision))
+    packed = load_net(manifest).for_inference().to(getattr(torch, precision))
+    pack(packed, input_hw=HW)
+    images = torch.from_numpy(pictures(3)).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        expected, found = plain(images), packed(images)
+    tolerance = {"float32": 1e-4, "bfloat16": 0.02}[precision]
+    assert torch.allclose(expected.logits.float(), found.logits.float(), atol=tolerance)
+    assert torch.allclose(expected.distances, found.distances, rtol=tolerance)
 
 
 def test_another_shape_is_refused(manifest: Manifest) -> None:

@@ -55,8 +55,11 @@ class Cells(NamedTuple):
 class DetectorNet(nn.Module):
     """uint8 pictures to `Predictions`. Train it as it is; `for_inference` gives the folded copy."""
 
+    pixel_scale: Tensor  # its type is the net's precision
+
     def __init__(self, architecture: Architecture, *, classes: int) -> None:
         super().__init__()
+        self.register_buffer("pixel_scale", torch.tensor(_PIXEL_SCALE), persistent=False)
         self.architecture = architecture
         self.classes = classes
         widths, blocks = architecture.channels, architecture.blocks
@@ -87,7 +90,7 @@ class DetectorNet(nn.Module):
         """Pictures (B, 3, H, W) uint8 BGR, H and W multiples of 32, to predictions of every cell."""
         kind = images.device.type
         autocast = torch.is_autocast_enabled(kind)
-        dtype = torch.get_autocast_dtype(kind) if autocast else self.stem.conv.weight.dtype
+        dtype = torch.get_autocast_dtype(kind) if autocast else self.pixel_scale.dtype
         x = images.to(dtype).sub_(_PIXEL_MEAN).mul_(_PIXEL_SCALE)  # 0..255 is exact in bfloat16
         levels = self._pyramid(x)
         outputs = [
