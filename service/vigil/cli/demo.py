@@ -11,13 +11,12 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from vigil import __version__
 from vigil.bench.demo import Source, failures, play
 from vigil.bench.embedded import EmbeddedVigil
 from vigil.cli.demo_report import show_event, show_status, summary
 from vigil.events.embedded import EmbeddedRedis
 from vigil.scene.film import read_truth, render_to_file, truth_path
-from vigil.scene.moving import Scene
+from vigil.scene.moving import REVISION, Scene
 
 FILM_SEED = 7  # of the test side: its figures and backdrop were never trained on
 FILM_S = 62.0
@@ -93,7 +92,7 @@ def _rendered(console: Console) -> Source:
     """The demo's own scene, rendered once and kept in the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vigil"
     cache.mkdir(parents=True, exist_ok=True)
-    film = cache / f"demo-{__version__}-{FILM_SEED}-{FILM_S:g}.mp4"
+    film = cache / f"demo-{REVISION}-{FILM_SEED}-{FILM_S:g}.mp4"
     if not (film.is_file() and truth_path(film).is_file()):
         scene = Scene(FILM_SEED, duration_s=FILM_S)
         scratch = film.with_stem(f"{film.stem}-{os.getpid()}")

@@ -79,7 +79,7 @@ def _accuracy(console: Console, run: DemoRun, truth: FilmTruth, *, start_s: floa
         if event.type == "marker"
     }
     played_s = max(frames) / truth.fps
-    happened = [event for event in truth_events(truth.moments(), RULES) if event.time_s <= played_s]
+    happened = truth_events(truth.moments(until_s=played_s), RULES)
     scores = score_events(happened, run.events, start_s=start_s)
     console.print(f"truth    {scores.recall.of} events in the {played_s:.0f} s that were played")
     console.print(f"         precision {scores.precision}")
