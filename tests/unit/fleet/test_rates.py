@@ -1,0 +1,43 @@
+import pytest
+
+from vigil.fleet.rates import WINDOW_S, RateWatch, shortfall
+
+
+def test_no_rate_before_the_window_is_full() -> None:
+    watch = RateWatch()
+    assert [watch.read(second, 5 * second) for second in range(5)] == [None] * 5
+    assert watch.read(WINDOW_S, 25) == 5.0
+
+
+def test_the_rate_is_that_of_the_last_seconds() -> None:
+    watch = RateWatch()
+    for second in range(60):
+        watch.read(float(second), 5 * second)
+    for second in range(60, 70):
+        rate = watch.read(float(second), 300)
+    assert rate == 0.0
+    assert len(watch._readings) <= WINDOW_S + 2, "it forgets what is past"
+
+
+def test_irregular_readings_give_the_rate_all_the_same() -> None:
+    watch = RateWatch()
+    rates = [watch.read(at_s, int(4 * at_s)) for at_s in (0.0, 0.9, 2.5, 4.0, 6.1, 7.0, 11.5, 13)]
+    assert [rate for rate in rates if rate is not None] == pytest.approx([4.0] * 4, abs=0.25)
+
+
+@pytest.mark.parametrize(
+    ("analysed_fps", "source_fps", "degraded"),
+    [
+        (5.0, 25, False),
+        (4.6, 25, False),
+        (4.4, 25, True),
+        (2.9, 3, False),
+        (0.0, 25, True),
+        (0, 0, True),
+    ],
+)
+def test_a_stream_is_degraded_below_nine_tenths_of_what_it_could_have(
+    analysed_fps: float, source_fps: float, degraded: bool
+) -> None:
+    text = shortfall(analysed_fps=analysed_fps, detect_fps=5.0, source_fps=source_fps)
+    assert bool(text) is degraded
