@@ -26,6 +26,7 @@ from vigil.spec import Direction, LineRule, Point, Rule, ZoneRule
 SEEN_S = 1.0
 SETTLE_S = 0.4
 IN_VIEW = 0.4
+BORDER = 0.005
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 GAP_S = 0.5  # an object that is out of view for longer has left
@@ -111,8 +112,12 @@ def _path(
 
 
 def inside(polygon: Sequence[Point], xy: F64) -> Bool:
-    """Which of the (T, 2) points lie in the polygon, by the even-odd rule; edges count as they fall."""
-    x, y = xy[:, 0], xy[:, 1]
+    """Which of the (T, 2) points lie in the polygon, by the even-odd rule; edges count as they fall.
+
+    Points on the picture's border, where boxes are cut off, are moved off it: who stands below the picture
+    is in a zone that reaches its lower border.
+    """
+    x, y = np.clip(xy, BORDER, 1.0 - BORDER).T
     odd = np.zeros(len(xy), bool)
     for a, b in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
         if a.y != b.y:

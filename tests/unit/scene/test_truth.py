@@ -139,3 +139,9 @@ def test_truth_and_rules_agree_on_exact_tracks() -> None:
     assert scores.recall.of == 12 * 5
     assert scores.recall.value == scores.precision.value == 1.0
     assert abs(scores.delay_s) < 0.05
+
+
+def test_who_stands_below_the_picture_is_in_a_zone_that_reaches_its_border() -> None:
+    lower = (Point(0.0, 0.5), Point(1.0, 0.5), Point(1.0, 1.0), Point(0.0, 1.0))
+    feet = np.array([[0.5, 1.0], [1.0, 0.7], [0.0, 1.0], [0.5, 0.49]])
+    assert inside(lower, feet).tolist() == [True, True, True, False]
