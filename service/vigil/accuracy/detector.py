@@ -96,7 +96,7 @@ def figures_of(
     rows: dict[tuple[str, int], list[Judged]] = defaultdict(list)
     for truth, detections in zip(truths, found, strict=True):
         for class_id in _judged_classes(truth):
-            rows[truth.source, class_id].append(_judge(truth, detections, class_id))
+            rows[truth.source, class_id].append(judge(truth, detections, class_id))
     sources: dict[str, dict[str, ClassFigures]] = defaultdict(dict)
     for (source, class_id), judged in sorted(rows.items()):
         if any(len(one.objects) for one in judged):
@@ -117,7 +117,7 @@ def operating_thresholds(
     chosen = []
     for class_id in range(len(CLASSES)):
         judged = [
-            _judge(truth, detections, class_id)
+            judge(truth, detections, class_id)
             for truth, detections in zip(truths, found, strict=True)
             if class_id in truth.annotated
         ]
@@ -143,7 +143,8 @@ def _judged_classes(truth: Truth) -> list[int]:
     return sorted(known)
 
 
-def _judge(truth: Truth, detections: Detections, class_id: int) -> Judged:
+def judge(truth: Truth, detections: Detections, class_id: int) -> Judged:
+    """One picture and class, ready to be matched; class 6 stands for every vehicle type."""
     if class_id == VEHICLE:
         some = merge_types(detections, VEHICLE_TYPES, iou=0.5)
     else:

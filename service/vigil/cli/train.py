@@ -174,6 +174,42 @@ def thresholds(name: str, data: Path, models_dir: Path) -> None:
         click.echo(f"{label}: {threshold:.3f}")
 
 
+@train.command(epilog="Example: vigil train report --run runs/n --name vigil-det-n --data val")
+@click.option(
+    "--run",
+    "run_folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    required=True,
+)
+@click.option("--name", required=True, help="The model's name.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    required=True,
+    help="The labelled set to judge on.",
+)
+@click.option(
+    "--models-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("models"),
+    show_default=True,
+)
+def report(run_folder: Path, name: str, data: Path, models_dir: Path) -> None:
+    """Plots of a run: loss, precision and recall, pictures with boxes, the worst cases."""
+    from vigil.accuracy.training_report import write_report  # matplotlib takes half a second
+
+    manifest = load_manifest(name, models_dir=models_dir)
+    paths = write_report(
+        run_folder / "report",
+        log=run_folder / "log.jsonl",
+        finder=LetterboxFinder(Detector(manifest, score_floor=SCORE_FLOOR)),
+        truths=read_truth(data),
+        thresholds=manifest.score_threshold,
+    )
+    for path in paths:
+        click.echo(path)
+
+
 def _with_rights(recipe: Recipe, rights: str) -> Recipe:
     if not rights:
         return recipe

@@ -36,9 +36,8 @@ class PackedConv(nn.Module):
 
 def can_pack() -> bool:
     """Whether this build of torch has what packing needs."""
-    return torch.backends.mkldnn.is_available() and hasattr(
-        torch.ops.mkldnn, "_convolution_pointwise"
-    )
+    available: bool = torch._C._has_mkldnn
+    return available and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 
 
 def pack(net: DetectorNet, *, input_hw: tuple[int, int]) -> None:
