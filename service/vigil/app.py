@@ -59,10 +59,21 @@ async def _serve(config: Config) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop_or_exit, stop)
     async with contextlib.AsyncExitStack() as stack:
-        await _start(config, stack)
-        await stop.wait()
+        events = await _start(config, stack)
+        await _until_stopped(stop, events)
         log.info("stopping", grace_s=config.grpc.grace_s)
     log.info("stopped")
+
+
+async def _until_stopped(stop: asyncio.Event, events: EventPipeline) -> None:
+    """Wait for a signal; raises what a background task of the event pipeline failed with."""
+    signalled = asyncio.create_task(stop.wait())
+    failed = asyncio.create_task(events.watch_failure())
+    done, waiting = await asyncio.wait((signalled, failed), return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    for task in done:
+        task.result()
 
 
 def _stop_or_exit(stop: asyncio.Event) -> None:
@@ -74,8 +85,8 @@ def _stop_or_exit(stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _start(config: Config, stack: contextlib.AsyncExitStack) -> None:
-    """Construct everything; the stack ends it in the reverse order."""
+async def _start(config: Config, stack: contextlib.AsyncExitStack) -> EventPipeline:
+    """Construct everything; the stack ends it in the reverse order. Returns what may fail by itself."""
     clock = SystemClock()
     manifest = load_manifest(model_name(config), models_dir=models_dir(config))
     state = Path(config.state.path)
@@ -127,6 +138,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack) -> None:
     await fleet.start()
     _announce(state, Addresses(grpc=server.address, http=web.address), stack)
     log.info("listening", grpc=server.address, http=web.address, model=manifest.name)
+    return events
 
 
 class _Health:

@@ -86,7 +86,7 @@ def raise_refusal(answer: PictureAnalysed) -> None:
         case "invalid":
             field, _, description = answer.error.partition(": ")
             raise InvalidRequest([FieldViolation(field, description)])
-        case "unavailable" | "unknown":
+        case "unavailable":
             raise Unavailable(answer.error)
 
 

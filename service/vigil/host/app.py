@@ -11,12 +11,16 @@ from dataclasses import dataclass
 import structlog
 
 from vigil.clock import Clock, SystemClock
+from vigil.host.answers import Answers
 from vigil.host.camera import Camera
 from vigil.host.capture import configure_process
 from vigil.host.context import HostContext, Transit, detections_of
 from vigil.host.engine_link import EngineLink
 from vigil.host.pictures import Pictures
+from vigil.host.pushes import Pushes
 from vigil.host.reader import Reader
+from vigil.host.snapshots import Snapshots
+from vigil.host.worker import Worker
 from vigil.ipc.channel import Channel, ChannelClosed, Parcel, limit_sending
 from vigil.ipc.messages import (
     AnalysePicture,
@@ -91,7 +95,11 @@ class Host:
             post=self._post,
         )
         picture_slots = range(settings.streams * SLOTS_A_STREAM, slots.count)
-        self._pictures = Pictures(self._context, slots=picture_slots)
+        self._worker = Worker("pictures")
+        answers = Answers(control.send, self._worker)
+        self._pictures = Pictures(self._context, answers, slots=picture_slots)
+        self._pushes = Pushes(self._context, answers, self._worker)
+        self._snapshots = Snapshots(self._context, self._worker)
         self._rooms: dict[str, Room] = {}
         self._page = page
         self._selector = selectors.DefaultSelector()
@@ -101,7 +109,7 @@ class Host:
         """Serve until told to stop, or until the service is gone."""
         self._selector.register(self._control, selectors.EVENT_READ)
         self._selector.register(self._wake, selectors.EVENT_READ)
-        self._pictures.start()
+        self._worker.start()
         self._control.send(HostReady())
         while not self._stopping:
             self._run_once()
@@ -177,12 +185,12 @@ class Host:
             case AnalysePicture() as request:
                 self._pictures.analyse(request, parcel.payload())
             case PushFrame() as request:
-                self._pictures.push(request, parcel.payload(), self._camera(request.stream_id))
+                self._pushes.push(request, parcel.payload(), self._camera(request.stream_id))
             case EndPush(stream_id=stream_id):
                 if stream_id in self._rooms:
-                    self._pictures.end_push(self._rooms[stream_id].camera)
+                    self._pushes.end(self._rooms[stream_id].camera)
             case TakeSnapshot() as request:
-                self._pictures.snapshot(request, self._camera(request.stream_id))
+                self._snapshots.take(request, self._camera(request.stream_id))
             case StopProcess():
                 self._stopping = True
             case HostSettings():
@@ -217,7 +225,7 @@ class Host:
         if room.reader is not None:
             room.reader.stop()
         else:
-            self._pictures.end_push(room.camera, then=room.end_pushing)
+            self._pushes.end(room.camera, then=room.end_pushing)
 
     def _sweep(self) -> None:
         """Forget the cameras that are leaving and of which nothing is on its way any more."""
@@ -235,7 +243,7 @@ class Host:
         deadline_s = self._clock.monotonic_s() + self._settings.read_timeout_s
         while self._rooms and self._clock.monotonic_s() < deadline_s:
             self._run_once()
-        self._pictures.stop()
+        self._worker.stop()
 
 
 def main(fd: int) -> int:

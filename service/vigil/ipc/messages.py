@@ -12,6 +12,9 @@ from vigil.data import Event, OfflineReason, StreamState
 from vigil.spec import StreamSpec
 
 
+RefusalKind: TypeAlias = Literal["unreadable", "unavailable", "invalid"]
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Base of all messages: the tag is the class's name."""
 
@@ -165,7 +168,7 @@ class PictureAnalysed(Message, frozen=True, kw_only=True):
     seq: int = 0
     events: tuple[Event, ...] = ()
     error: str = ""
-    error_kind: Literal["", "unreadable", "unavailable", "unknown", "invalid"] = ""
+    error_kind: RefusalKind | Literal[""] = ""
 
 
 class SnapshotTaken(Message, frozen=True, kw_only=True):
