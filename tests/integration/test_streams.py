@@ -1,6 +1,7 @@
 """Streams are added, changed and removed by RPC while others run."""
 
 import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -103,6 +104,33 @@ def test_only_a_change_of_the_source_begins_a_new_run(site: Any, clips: Clips) -
     account = site.scrape().accounts()["moved"]
     assert account.balances
     assert account.read >= account.outcomes["analysed"] > 0
+
+
+def test_no_counter_goes_back_when_a_stream_is_opened_anew(site: Any, clips: Clips) -> None:
+    """The next run counts where the last one did, or where another stream had."""
+    site.add("other", video(clips), detect_fps=25)
+    site.add("anew", video(clips), detect_fps=25, rules=[MARKER])
+    site.wait_marks("anew", 5)
+    stop = threading.Event()
+    reads: list[int] = []
+
+    def scrape() -> None:
+        while not stop.is_set():
+            reads.append(site.scrape().accounts()["anew"].read)
+
+    scraper = threading.Thread(target=scrape)
+    scraper.start()
+    try:
+        for loop in (True, False, True, False):
+            site.remove("other")
+            site.update("anew", "source", source_uri=video(clips), source_loop=loop)
+            site.add("other", video(clips), detect_fps=25)
+            site.wait_marks("anew", 3)
+    finally:
+        stop.set()
+        scraper.join()
+    assert reads == sorted(reads)
+    assert reads[-1] < 500, "and none of another stream's frames is counted"
 
 
 def test_a_disabled_stream_stays_and_is_not_read(site: Any, clips: Clips) -> None:

@@ -65,6 +65,7 @@ class _Placed:
     spec: StreamSpec
     record: int
     stopped: asyncio.Event
+    leaving: bool = False
 
 
 class HostKeeper:
@@ -151,7 +152,8 @@ class HostKeeper:
         )
         self.connect()
         for placed in self._placed.values():
-            self._begin(placed)
+            if not placed.leaving:
+                self._begin(placed)
         try:
             await self._child.start()
         except OSError as error:
@@ -202,6 +204,7 @@ class HostKeeper:
     async def take_away(self, stream_id: str) -> None:
         """Stop a stream and wait until nothing of it is left; a host that cannot is killed."""
         placed = self._placed[stream_id]
+        placed.leaving = True
         settings = self._world.settings
         if self._child is not None and self._child.running:
             self.send(StopStream(stream_id=stream_id))

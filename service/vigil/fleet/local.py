@@ -12,33 +12,18 @@ from msgspec.structs import replace
 
 from vigil.clock import Clock
 from vigil.data import StreamState
-from vigil.errors import Busy, NoFrame, StreamExists, Unavailable
+from vigil.errors import Busy, StreamExists, Unavailable
 from vigil.fleet.book import StreamBook
 from vigil.fleet.contract import PictureResult, PushSession, Snapshot, Stream
 from vigil.fleet.host import HostKeeper
 from vigil.fleet.hosts import Hosts
 from vigil.fleet.intake import Append
+from vigil.fleet.pictures import Pictures
 from vigil.fleet.push import LocalPushSession
-from vigil.fleet.rates import RateWatch, shortfall
-from vigil.fleet.requests import (
-    Requests,
-    found_of,
-    picture_result,
-    raise_no_snapshot,
-    raise_refusal,
-)
+from vigil.fleet.rates import RateJudge
 from vigil.fleet.settings import FleetSettings
 from vigil.ipc.channel import Parcel
-from vigil.ipc.messages import (
-    AnalysePicture,
-    FromHost,
-    PictureAnalysed,
-    RunGranted,
-    RunWanted,
-    SnapshotTaken,
-    StreamReport,
-    TakeSnapshot,
-)
+from vigil.ipc.messages import FromHost, RunGranted, RunWanted, StreamReport
 from vigil.metrics.service import StreamReading
 from vigil.spec import StreamSpec
 from vigil.store.registry import Registry
@@ -49,7 +34,6 @@ log = structlog.get_logger()
 Result = TypeVar("Result")
 
 WATCH_S = 1.0  # how often progress and rates are looked at
-_PLAYING = (StreamState.ONLINE, StreamState.DEGRADED)
 
 
 class LocalFleet:
@@ -67,7 +51,6 @@ class LocalFleet:
         on_serving: Callable[[bool], None],
     ) -> None:
         self._settings = settings
-        self._manifest = manifest
         self._registry = registry
         self._clock = clock
         self._on_restart = on_restart
@@ -76,8 +59,8 @@ class LocalFleet:
             settings=settings, manifest=manifest, clock=clock, append=append, listener=self
         )
         self.book = StreamBook(clock)
-        self._requests = Requests()
-        self._rates: dict[str, RateWatch] = {}
+        self._pictures = Pictures(self.hosts, manifest)
+        self._rates = RateJudge(self.book, self.hosts.accounts, clock)
         self._lost_connections: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._watch: asyncio.Task[None] | None = None
@@ -162,48 +145,12 @@ class LocalFleet:
         self, encoded: bytes, *, min_score: float, classes: tuple[str, ...]
     ) -> PictureResult:
         """Find the objects in one encoded picture."""
-        if self.hosts.engine.ready is None:
-            raise Unavailable(
-                self.hosts.engine.failure or "the model is being loaded; try again in some seconds"
-            )
-        host = self.hosts.least_loaded()
-        host.expect_process()
-        number, future = self._requests.ask_picture(host.host_id)
-        request = AnalysePicture(request_id=number, min_score=min_score, classes=classes)
-        host.send(request, payload=encoded)
-        answer = await self._requests.answer(number, future)
-        raise_refusal(answer)
-        return self._result(answer)
+        return await self._pictures.detect(encoded, min_score=min_score, classes=classes)
 
     async def snapshot(self, stream_id: str, *, annotated: bool, max_width_px: int) -> Snapshot:
         """The next analysed picture of a stream."""
-        state = self.get(stream_id).status.state
-        host = self.hosts.host_of(stream_id)
-        if host is None or state not in _PLAYING:
-            raise NoFrame(
-                f"stream {stream_id!r} is {state.value} and has no picture; "
-                "WatchStreams tells when it is online"
-            )
-        host.expect_process()
-        number, future = self._requests.ask_snapshot(host.host_id)
-        host.send(
-            TakeSnapshot(
-                request_id=number,
-                stream_id=stream_id,
-                annotated=annotated,
-                max_width_px=max_width_px,
-            )
-        )
-        answer, jpeg = await self._requests.answer(number, future)
-        raise_no_snapshot(answer)
-        return Snapshot(
-            jpeg=jpeg,
-            width_px=answer.width_px,
-            height_px=answer.height_px,
-            captured_at_s=answer.captured_at_s,
-            run=answer.run,
-            seq=answer.seq,
-            found=found_of(answer.found, self._manifest.classes),
+        return await self._pictures.snapshot(
+            self.get(stream_id), annotated=annotated, max_width_px=max_width_px
         )
 
     async def open_push(self, spec: StreamSpec) -> PushSession:
@@ -237,8 +184,7 @@ class LocalFleet:
         return LocalPushSession(
             spec.stream_id,
             host=host,
-            requests=self._requests,
-            result=self._result,
+            pictures=self._pictures,
             close=self._end_push,
         )
 
@@ -265,14 +211,12 @@ class LocalFleet:
                 self.book.note(report)
                 if report.reason is not None and report.retry_in_s is not None:
                     self._lost_connections[report.stream_id][report.reason.value] += 1
-            case PictureAnalysed() as answer:
-                self._requests.answer_picture(answer)
-            case SnapshotTaken() as answer:
-                self._requests.answer_snapshot(answer, parcel.payload())
+            case _:
+                self._pictures.heard(parcel)
 
     def host_ended(self, host: HostKeeper) -> None:
         """Its streams connect anew in the next process."""
-        self._requests.host_ended(host.host_id)
+        self._pictures.host_ended(host.host_id)
         for stream_id in host.streams:
             self.book.set(
                 stream_id,
@@ -320,7 +264,7 @@ class LocalFleet:
     async def _end(self, stream_id: str) -> None:
         await self.hosts.take_away(stream_id)
         self.hosts.accounts.forget(stream_id)
-        self._rates.pop(stream_id, None)
+        self._rates.forget(stream_id)
         self._lost_connections.pop(stream_id, None)
         self.book.remove(stream_id)
 
@@ -343,34 +287,7 @@ class LocalFleet:
             await asyncio.sleep(WATCH_S)
             self.hosts.check()
             for stream_id in self.hosts.placed():
-                self._judge_rate(stream_id)
-
-    def _judge_rate(self, stream_id: str) -> None:
-        """Note how often a stream is analysed; below what was asked for, it is DEGRADED."""
-        analysed = self.hosts.accounts.account(stream_id).outcomes["analysed"]
-        watch = self._rates.setdefault(stream_id, RateWatch())
-        rate_hz = watch.read(self._clock.monotonic_s(), analysed)
-        stream = self.book.get(stream_id)
-        if rate_hz is None or stream.status.state not in _PLAYING:
-            if stream.status.state not in _PLAYING:
-                self._rates.pop(stream_id, None)
-            return
-        pushed = stream.spec.source.uri.startswith("push:")
-        detail = (
-            ""
-            if pushed
-            else shortfall(
-                analysed_fps=rate_hz,
-                detect_fps=stream.spec.detect_fps,
-                source_fps=stream.status.source_fps,
-            )
-        )
-        self.book.set(
-            stream_id,
-            analysed_fps=round(rate_hz, 2),
-            state=StreamState.DEGRADED if detail else StreamState.ONLINE,
-            detail=detail,
-        )
+                self._rates.judge(stream_id)
 
     def _check_room(self, spec: StreamSpec) -> None:
         running = len(self.hosts.placed())
@@ -378,9 +295,6 @@ class LocalFleet:
             raise Busy(
                 f"{running} streams run, hosts.max_streams allows no more: remove or disable one"
             )
-
-    def _result(self, answer: PictureAnalysed) -> PictureResult:
-        return picture_result(answer, classes=self._manifest.classes, model=self._manifest.name)
 
     def _lock(self, stream_id: str) -> asyncio.Lock:
         """Changes to one stream happen one after the other; to different streams beside each other."""

@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 
-from vigil.fleet.contract import FrameResult, PictureResult
+from vigil.fleet.contract import FrameResult
 from vigil.fleet.host import HostKeeper
-from vigil.fleet.requests import Requests, raise_refusal
-from vigil.ipc.messages import EndPush, PictureAnalysed, PushFrame
+from vigil.fleet.pictures import Pictures
+from vigil.ipc.messages import EndPush
 
 
 class LocalPushSession:
@@ -17,14 +17,12 @@ class LocalPushSession:
         stream_id: str,
         *,
         host: HostKeeper,
-        requests: Requests,
-        result: Callable[[PictureAnalysed], PictureResult],
+        pictures: Pictures,
         close: Callable[[str], Awaitable[None]],
     ) -> None:
         self._stream_id = stream_id
         self._host = host
-        self._requests = requests
-        self._result = result
+        self._pictures = pictures
         self._close = close
 
     async def __aenter__(self) -> "LocalPushSession":
@@ -42,14 +40,6 @@ class LocalPushSession:
 
     async def push(self, encoded: bytes, *, captured_at_s: float | None) -> FrameResult:
         """Analyse one encoded picture."""
-        self._host.expect_process()
-        number, future = self._requests.ask_picture(self._host.host_id)
-        self._host.send(
-            PushFrame(request_id=number, stream_id=self._stream_id, captured_at_s=captured_at_s),
-            payload=encoded,
-        )
-        answer = await self._requests.answer(number, future)
-        raise_refusal(answer)
-        return FrameResult(
-            seq=answer.seq, run=answer.run, picture=self._result(answer), events=answer.events
+        return await self._pictures.push(
+            self._host, self._stream_id, encoded, captured_at_s=captured_at_s
         )

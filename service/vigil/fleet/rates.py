@@ -3,6 +3,11 @@
 from collections import deque
 from dataclasses import dataclass
 
+from vigil.clock import Clock
+from vigil.data import StreamState
+from vigil.fleet.book import StreamBook
+from vigil.metrics.totals import AccountTotals
+
 WINDOW_S = 5.0
 ENOUGH = 0.9  # of the rate that was asked for
 
@@ -37,3 +42,45 @@ def shortfall(*, analysed_fps: float, detect_fps: float, source_fps: float) -> s
     if analysed_fps >= ENOUGH * wanted_fps:
         return ""
     return f"analysed {analysed_fps:.1f} of {wanted_fps:g} frames a second"
+
+
+class RateJudge:
+    """Looks at every stream now and then, and says in the book how it does."""
+
+    def __init__(self, book: StreamBook, accounts: AccountTotals, clock: Clock) -> None:
+        self._book = book
+        self._accounts = accounts
+        self._clock = clock
+        self._watches: dict[str, RateWatch] = {}
+
+    def forget(self, stream_id: str) -> None:
+        """The stream is gone."""
+        self._watches.pop(stream_id, None)
+
+    def judge(self, stream_id: str) -> None:
+        """Note how often a stream is analysed; below what was asked for, it is DEGRADED.
+
+        A pushed stream is analysed as often as its client sends.
+        """
+        stream = self._book.get(stream_id)
+        if not stream.status.state.has_pictures:
+            self.forget(stream_id)
+            return
+        analysed = self._accounts.account(stream_id).outcomes["analysed"]
+        watch = self._watches.setdefault(stream_id, RateWatch())
+        rate_hz = watch.read(self._clock.monotonic_s(), analysed)
+        if rate_hz is None:
+            return
+        detail = ""
+        if not stream.spec.source.uri.startswith("push:"):
+            detail = shortfall(
+                analysed_fps=rate_hz,
+                detect_fps=stream.spec.detect_fps,
+                source_fps=stream.status.source_fps,
+            )
+        self._book.set(
+            stream_id,
+            analysed_fps=round(rate_hz, 2),
+            state=StreamState.DEGRADED if detail else StreamState.ONLINE,
+            detail=detail,
+        )
