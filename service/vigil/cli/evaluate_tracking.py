@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from vigil.accuracy.tracking import Identified, TrackingScores, read_mot, score_tracks
+from vigil.app import configure_log
 from vigil.cli.offline import Offline, Video
 from vigil.cli.output import columns, echo_json
+from vigil.config import LogConfig
 from vigil.data import Track
 from vigil.spec import Source, StreamSpec
 from vigil.vision.manifest import load_manifest
@@ -69,6 +71,7 @@ def tracking(
     as_json: bool,
 ) -> None:
     """MOTA, IDF1 and HOTA of people on a labelled video, from pixels."""
+    configure_log(LogConfig(level="warning"))  # to stderr: stdout is for JSON
     name = model or ("vigil-det-n" if device == "cpu" else "vigil-det-s")
     spec = StreamSpec(stream_id="evaluation", source=Source(uri="file:///"), classes=("person",))
     offline = Offline(load_manifest(name, models_dir=models_dir), spec, device=device)
