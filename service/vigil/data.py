@@ -155,6 +155,11 @@ class StreamState(StrEnum):
     OFFLINE = "offline"
     DISABLED = "disabled"
 
+    @property
+    def has_pictures(self) -> bool:
+        """Whether frames come."""
+        return self in (StreamState.ONLINE, StreamState.DEGRADED)
+
 
 class OfflineReason(StrEnum):
     """Why a stream is OFFLINE."""
