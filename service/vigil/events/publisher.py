@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from typing import Literal, NamedTuple, NoReturn, TypeAlias
 
+import structlog
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
@@ -29,6 +30,8 @@ from vigil.events.redis_link import Entry, RedisLink, Server, connected, redacte
 from vigil.events.schema import stamp
 from vigil.events.settings import EventHooks, EventSettings, NoHooks
 from vigil.store.errors import DamagedState, StorageFailed
+
+log = structlog.get_logger()
 
 Reason: TypeAlias = Literal[
     "starting", "unreachable", "slow", "auth", "read_only", "full", "loading", "storage", "refused"
@@ -198,6 +201,10 @@ class Publisher:
             pass
 
     def _set_connected(self, server: Server) -> None:
+        if not self.state.connected:
+            log.info("redis_connected", version=server.version)
+            for warning in server.warnings:
+                log.warning("redis_may_lose_events", warning=warning)
         since_s = self.state.since_s if self.state.connected else self._clock.utc_s()
         self._set(PublisherState(True, since_s, None, self.state.last_error, 0, server))
 
@@ -206,6 +213,8 @@ class Publisher:
         text = redacted(f"{type(error).__name__}: {error}", self._url)
         if reason_of(error) == "full":
             self._next_trim_s = 0.0  # before the next attempt: it may make room
+        if reason_of(error) != self.state.reason:  # not again for every attempt
+            log.error("redis_not_available", reason=reason_of(error), error=text)
         attempts, server = self.state.attempts + 1, self.state.server
         self._set(PublisherState(False, since_s, reason_of(error), text, attempts, server))
         self._turn.set()
