@@ -10,7 +10,7 @@ from vigil.data import U8, Detections, Event, Track
 from vigil.engine.runner import Runner
 from vigil.errors import VigilError
 from vigil.host.capture import CaptureFailed, CaptureLimits, configure_process, open_capture
-from vigil.host.run import LEAST_SCORE_SHARE, Thresholds
+from vigil.host.run import Thresholds
 from vigil.host.sampling import Sampler
 from vigil.rules import Moment, RuleSet
 from vigil.spec import Source, StreamSpec
@@ -73,13 +73,12 @@ class Offline:
 
     def frame(self, image: U8, time_s: float) -> Found:
         """The next analysed frame of the video; times increase."""
-        found = self._detect(image)
+        found = self._thresholds.keep(self._detect(image))
         moment = Moment(time_s=time_s, utc_s=time_s, captured_s=time_s)
-        kept = self._thresholds.keep(found, share=LEAST_SCORE_SHARE)
-        tracks = self._tracker.advance(kept, time_s=time_s)
+        tracks = self._tracker.advance(found, time_s=time_s)
         events = tuple(self._rules.advance(moment, tracks))
         self._last = moment
-        return Found(self._thresholds.keep(found), tracks, events)
+        return Found(found, tracks, events)
 
     def finish(self) -> tuple[Event, ...]:
         """The video is over: what is still open ends."""

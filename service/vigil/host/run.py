@@ -12,8 +12,6 @@ from vigil.rules import Moment, RuleSet
 from vigil.spec import StreamSpec
 from vigil.tracking import Tracker, TrackerSettings
 
-LEAST_SCORE_SHARE = 0.4  # of a class's threshold; lower detections do not help the tracker
-
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
@@ -37,17 +35,13 @@ class Thresholds:
         ]
         return cls(np.array(values, np.float32))
 
-    def keep(self, found: Detections, *, share: float = 1.0) -> Detections:
-        """The detections that reach their class's threshold times ``share``."""
-        return found[found.score >= self.by_class[found.class_id] * share]
+    def keep(self, found: Detections) -> Detections:
+        """The detections that reach their class's threshold."""
+        return found[found.score >= self.by_class[found.class_id]]
 
     def tracker_settings(self) -> TrackerSettings:
-        """Tracks begin at the operating threshold and are carried on a little below it."""
-        finite = self.by_class[np.isfinite(self.by_class)]
-        start = float(finite.mean()) if finite.size else 1.0
-        return TrackerSettings(
-            start_score=start, high_score=0.9 * start, low_score=LEAST_SCORE_SHARE * start
-        )
+        """Tracks begin above their class's threshold and go on at it."""
+        return TrackerSettings(class_thresholds=tuple(self.by_class.tolist()))
 
 
 class Run:
@@ -106,7 +100,7 @@ class Run:
 
     def track(self, found: Detections, moment: Moment) -> tuple[Track, ...]:
         """Take a frame's detections into the tracks."""
-        kept = self.thresholds.keep(found, share=LEAST_SCORE_SHARE)
+        kept = self.thresholds.keep(found)
         return self._tracker.advance(kept, time_s=moment.time_s)
 
     def rule(self, tracks: tuple[Track, ...], moment: Moment) -> list[Event]:
@@ -117,6 +111,7 @@ class Run:
     def change(self, spec: StreamSpec, context: HostContext) -> list[Event]:
         """Take a changed definition; rules that are gone end their episodes."""
         self.thresholds = thresholds_of(spec, context)
+        self._tracker.retune(self.thresholds.tracker_settings())
         return self._rules.replace(spec.rules, labels=spec.labels, moment=self._last)
 
     def finish(self) -> list[Event]:

@@ -30,14 +30,19 @@ class Tracker:
     """
 
     def __init__(self, settings: TrackerSettings = PLAIN_SETTINGS) -> None:
-        self._settings = settings
-        self._motion = Motion(settings.noise)
+        self.retune(settings)
         self._frame = -1
         self._time_s = -np.inf
         self._next_id = 1
         self._tracks = TrackTable.begin(
             Detections.empty(), np.zeros((5, 0, 4)), first_id=1, frame=0, time_s=0.0
         )
+
+    def retune(self, settings: TrackerSettings) -> None:
+        """Go on with other settings; the tracks stay as they are."""
+        self._settings = settings
+        self._levels = settings.levels()  # (3, C)
+        self._motion = Motion(settings.noise)
 
     def advance(self, detections: Detections, *, time_s: float) -> tuple[Track, ...]:
         """Take one frame's detections and return every track that is alive, oldest first.
@@ -48,15 +53,19 @@ class Tracker:
         """
         before_s, self._time_s = self._time_s, time_s
         self._frame += 1
-        worth = detections.score >= self._settings.low_score
+        last_class = self._levels.shape[1] - 1
+        low, high, start = self._levels[:, np.minimum(detections.class_id, last_class)]
+        worth = detections.score >= low
         if not worth.all():
-            detections = detections[worth]
+            detections, high, start = detections[worth], high[worth], start[worth]
         boxes = _cxcywh(detections)
+        sure = detections.score >= high
         free = np.ones(len(boxes), np.bool_)  # (N,), detections that are no track's
         tracks = self._tracks
         if len(tracks):
             area = self._motion.predict(tracks.state, step_s=max(time_s - before_s, 0.0))
-            rows, columns = self._associate(detections, boxes, area=area, before_s=before_s)
+            gain = self._gain(detections, boxes, area)
+            rows, columns = self._associate(gain, sure, before_s=before_s)
             seen = np.zeros(len(tracks), np.bool_)
             if len(rows):
                 seen[rows] = True
@@ -67,13 +76,11 @@ class Tracker:
                 self._note(rows, detections.class_id[columns], detections.score[columns])
             if not seen.all():
                 tracks.keep(seen | self._is_awaited())
-        self._begin(detections, boxes, free=free)
+        self._begin(detections, boxes, free=free, worthy=detections.score >= start)
         return tracks.values(frame=self._frame, time_s=time_s)
 
-    def _associate(
-        self, detections: Detections, boxes: F64, *, area: F64, before_s: float
-    ) -> tuple[I64, I64]:
-        """Rows of tracks and the columns of detections that are theirs."""
+    def _gain(self, detections: Detections, boxes: F64, area: F64) -> F64:
+        """How much each pair of a track and a detection is worth, (T, N); above 0 it may be made."""
         tracks, settings = self._tracks, self._settings
         spread = self._motion.spread(tracks.state, area)
         buffer = np.minimum(settings.buffer + settings.buffer_sigmas * spread, settings.most_buffer)
@@ -82,7 +89,11 @@ class Tracker:
         if differs.any():
             gain[differs] *= settings.class_factor
         gain -= settings.least_similarity
-        sure = detections.score >= settings.high_score
+        return gain
+
+    def _associate(self, gain: F64, sure: Bool, *, before_s: float) -> tuple[I64, I64]:
+        """Rows of tracks and the columns of detections that are theirs."""
+        tracks = self._tracks
         all_sure, all_known = sure.all(), tracks.confirmed.all()
         pairing = Pairing(gain)
         if all_sure and all_known:
@@ -106,7 +117,8 @@ class Tracker:
         tracks.hits[rows] += 1
         if not tracks.confirmed.all():
             old_enough = self._time_s - tracks.born_s >= settings.confirm_s
-            tracks.confirmed |= old_enough & (tracks.hits >= settings.confirm_hits)
+            sure_enough = tracks.votes.sum(axis=1) >= settings.confirm_score
+            tracks.confirmed |= old_enough & sure_enough & (tracks.hits >= settings.confirm_hits)
 
     def _is_awaited(self) -> Bool:
         """Which tracks are worth keeping unseen, (T,): confirmed, recent, and in the picture."""
@@ -115,9 +127,9 @@ class Tracker:
         off_middle = np.abs(tracks.state[PLACE, :, :2] - 0.5).max(axis=1)
         return np.asarray(tracks.confirmed & recent & (off_middle < 0.5))
 
-    def _begin(self, detections: Detections, boxes: F64, *, free: Bool) -> None:
-        """Begin tracks at the sure detections that are ``free`` (N,) and no other one's double."""
-        wanted = free & (detections.score >= self._settings.start_score)
+    def _begin(self, detections: Detections, boxes: F64, *, free: Bool, worthy: Bool) -> None:
+        """Begin tracks at detections that are ``free``, ``worthy`` (N,) and no other one's double."""
+        wanted = free & worthy
         if not wanted.any():
             return
         taken: list[int] = np.flatnonzero(~free).tolist()

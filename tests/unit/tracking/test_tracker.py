@@ -111,6 +111,42 @@ def test_a_detection_below_the_low_score_is_nothing():
     assert not any(answers)
 
 
+def test_weak_evidence_takes_longer_to_be_confirmed():
+    box = boxes_at(np.array([[0.5, 0.5]]))
+    frames = {}
+    for score in (0.9, 0.65, 0.45):
+        answers = follow([detected(box, score=score)] * 9)
+        frames[score] = [bool(confirmed(tracks)) for tracks in answers].index(True)
+    assert frames == {0.9: 1, 0.65: 2, 0.45: 3}
+
+
+def test_every_class_has_its_own_threshold():
+    settings = TrackerSettings(class_thresholds=(0.2, 0.5, float("inf")))
+    boxes = boxes_at(np.array([[0.2, 0.5], [0.5, 0.5], [0.8, 0.5]]))
+    found = detected(boxes, score=0.4, class_id=[0, 1, 2])
+    answers = follow([found] * 6, tracker=Tracker(settings))
+    assert [track.class_id for track in answers[-1]] == [0]
+
+
+def test_a_high_threshold_can_still_be_reached():
+    settings = TrackerSettings(class_thresholds=(0.9,))
+    answers = follow(
+        [detected(boxes_at(np.array([[0.5, 0.5]])), score=0.96)] * 4, tracker=Tracker(settings)
+    )
+    assert confirmed(answers[-1])
+
+
+def test_settings_may_change_while_tracks_go_on():
+    box = boxes_at(np.array([[0.5, 0.5]]))
+    tracker = Tracker()
+    follow([detected(box, score=0.5)] * 4, tracker=tracker)
+    tracker.retune(TrackerSettings(class_thresholds=(0.6,)))
+    (track,) = tracker.advance(detected(box, score=0.5), time_s=0.8)
+    assert (track.track_id, track.state) == (1, TrackState.LOST)
+    (track,) = tracker.advance(detected(box, score=0.9), time_s=1.0)
+    assert (track.track_id, track.state) == (1, TrackState.CONFIRMED)
+
+
 def test_one_false_detection_is_never_confirmed():
     box = boxes_at(np.array([[0.5, 0.5]]))
     answers = follow([detected(box), Detections.empty(), Detections.empty()])
