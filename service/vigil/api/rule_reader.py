@@ -32,9 +32,6 @@ DEFAULT_TOLERANCE_DEGREES = 60.0
 DEFAULT_RADIUS = 0.1
 DEFAULT_TIME_ZONE = "UTC"
 
-# Kinds that `vigil.rules` watches. The others below have their values, and nobody who acts on them yet.
-SERVED = ("zone", "line", "track", "marker")
-
 _DIRECTIONS = {
     rules_pb2.LineRule.DIRECTION_UNSPECIFIED: Direction.BOTH,
     rules_pb2.LineRule.BOTH: Direction.BOTH,
@@ -51,10 +48,12 @@ def rule_from_message(field: str, message: rules_pb2.Rule) -> Rule:
     kind = message.WhichOneof("kind")
     if kind is None:
         raise InvalidRequest(
-            [FieldViolation(field, f"has no kind; set one of {', '.join(SERVED)}")]
+            [FieldViolation(field, f"has no kind; set one of {', '.join(_READERS)}")]
         )
-    if kind not in SERVED:
-        raise NotServedYet(f"{field}.{kind} is not served by this version; {', '.join(SERVED)} are")
+    if kind not in _READERS:
+        raise NotServedYet(
+            f"{field}.{kind} is not served by this version; {', '.join(_READERS)} are"
+        )
     path = f"{field}.{kind}"
     make, parameters = _READERS[kind]
     common = (

@@ -190,8 +190,8 @@ async def test_a_path_within_the_roots_is_taken_though_nothing_is_there(
         ({"motion_gate": pb.MotionGate(enabled=True)}, "motion_gate"),
         ({"second_stages": [pb.SecondStage(classifier="van")]}, "second_stages"),
         (
-            {"rules": [rules_pb2.Rule(rule_id="a", occupancy=rules_pb2.OccupancyRule())]},
-            "rules[0].occupancy",
+            {"rules": [rules_pb2.Rule(rule_id="a", stationary=rules_pb2.StationaryRule())]},
+            "rules[0].stationary",
         ),
         (
             {"source": pb.Source(uri="rtsp://c/", credentials=pb.Credentials(secret_ref="env:X"))},
