@@ -9,10 +9,12 @@ import numpy as np
 import torch
 
 from vigil.data import U8, Detections
-from vigil.vision.detector import Detector
+from vigil.training.labels import CLASSES
 from vigil.vision.letterbox import Letterbox
+from vigil.vision.opening import AnyDetector
 
 _WARM_UP_FRAMES = 10
+_ALSO = {"vehicle": CLASSES.index("car")}  # judged where vehicles are one class
 
 
 class Finder(Protocol):
@@ -27,10 +29,16 @@ class Finder(Protocol):
 
 
 class LetterboxFinder:
-    """One of our detectors, from uint8 picture to boxes."""
+    """A detector, from uint8 picture to boxes; its classes become those of `training.labels` by name.
 
-    def __init__(self, detector: Detector) -> None:
+    Classes of other names are left out; a person, a vehicle and a rider are what their names say.
+    """
+
+    def __init__(self, detector: AnyDetector) -> None:
         self._detector = detector
+        known = {**{name: i for i, name in enumerate(CLASSES)}, **_ALSO}
+        names = detector.manifest.classes
+        self._ours = np.array([known.get(name, -1) for name in names], np.int64)
         self._input: U8 = np.empty((1, *detector.shape), np.uint8)
 
     @property
@@ -51,9 +59,14 @@ class LetterboxFinder:
             place.draw(image, out)
         found = self._detector.detect(self._input)
         return [
-            in_picture(place, one, image)
+            in_picture(place, self._renamed(one), image)
             for place, one, image in zip(boxes, found, images, strict=True)
         ]
+
+    def _renamed(self, found: Detections) -> Detections:
+        ours = self._ours[found.class_id]
+        kept = Detections(xyxy=found.xyxy, score=found.score, class_id=ours)
+        return kept[ours >= 0]
 
 
 def in_picture(place: Letterbox, found: Detections, image: U8) -> Detections:

@@ -23,8 +23,9 @@ from vigil.cli.evaluate_tracking import tracking
 from vigil.cli.output import columns, echo_json
 from vigil.data import U8
 from vigil.training.labels import CLASSES, read_truth
-from vigil.vision.detector import Detector, Precision
-from vigil.vision.manifest import load_manifest
+from vigil.vision.detector import Precision
+from vigil.vision.manifest import Manifest, load_manifest
+from vigil.vision.opening import open_detector
 
 _BATCH = 8
 _TIMED_FRAMES = 60
@@ -87,19 +88,26 @@ def detector(
         raise click.UsageError("give --data, or --video with --truth")
     name = model or ("vigil-det-n" if device == "cpu" else "vigil-det-s")
     manifest = load_manifest(name, models_dir=models_dir)
-    judge = Detector(manifest, device=device, precision=precision, score_floor=SCORE_FLOOR)
+    judge = open_detector(manifest, device=device, precision=precision, score_floor=SCORE_FLOOR)
     finder = LetterboxFinder(judge)
     if data is not None:
-        result, table = _on_set(finder, data, manifest.score_threshold, timed=timed)
+        result, table = _on_set(finder, data, _thresholds(manifest), timed=timed)
     else:
         assert video is not None
         assert truth is not None
-        person = manifest.score_threshold[CLASSES.index("person")]
+        person = _thresholds(manifest)[CLASSES.index("person")]
         result, table = _on_video(finder, video, truth, person, timed=timed)
     if as_json:
         echo_json({"model": name, "number_format": precision, "device": device, **result})
     else:
         click.echo(table)
+
+
+def _thresholds(manifest: Manifest) -> tuple[float, ...]:
+    """The operating thresholds of our classes; 1 where the model has no such class."""
+    own = dict(zip(manifest.classes, manifest.score_threshold, strict=True))
+    own.setdefault("car", own.get("vehicle", 1.0))
+    return tuple(own.get(name, 1.0) for name in CLASSES)
 
 
 def _on_set(

@@ -18,6 +18,17 @@ _PACKAGE_DIR = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True)
+class Imported:
+    """How an imported graph is run and read; see `vision.imported`."""
+
+    runtime: str  # onnxruntime or openvino
+    layout: str
+    pixels: str
+    priors_px: tuple[tuple[float, float], ...] = ()  # width, height
+    more_files: tuple[tuple[str, str], ...] = ()  # name and sha256 of what lies beside the graph
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """One installed model. Sizes are of the net's input picture; thresholds follow `classes`."""
 
@@ -34,6 +45,7 @@ class Manifest:
     task: str = "detection"
     description: str = ""
     training_data: str = ""
+    imported: Imported | None = None
 
     @property
     def input_hw(self) -> tuple[int, int]:
@@ -88,18 +100,22 @@ def list_manifests(*, models_dir: Path | None = None) -> list[Manifest]:
 
 def verify(manifest: Manifest) -> None:
     """Check that the weights are the ones that the manifest names; raises DamagedModel if not."""
-    path = manifest.weights_path
-    if not path.is_file():
-        raise DamagedModel(
-            f"{path} is missing; restore the weights of {manifest.name!r} from the release"
-        )
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != manifest.weights_sha256:
-        raise DamagedModel(
-            f"{path} has sha256 {found[:12]}…, the manifest says {manifest.weights_sha256[:12]}…; "
-            f"restore the weights of {manifest.name!r} from the release"
-        )
+    files = [(manifest.weights_path, manifest.weights_sha256)]
+    if manifest.imported is not None:
+        folder = manifest.weights_path.parent
+        files += [(folder / name, sha256) for name, sha256 in manifest.imported.more_files]
+    for path, expected in files:
+        if not path.is_file():
+            raise DamagedModel(
+                f"{path} is missing; restore the weights of {manifest.name!r} from the release"
+            )
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != expected:
+            raise DamagedModel(
+                f"{path} has sha256 {found[:12]}…, the manifest says {expected[:12]}…; "
+                f"restore the weights of {manifest.name!r} from the release"
+            )
 
 
 def _names(root: Path) -> list[str]:
@@ -130,4 +146,16 @@ def _manifest(name: str, table: dict[str, Any], folder: Path) -> Manifest:
         task=str(table.get("task", "detection")),
         description=str(table.get("description", "")),
         training_data=str(table.get("training_data", "")),
+        imported=_imported(table["imported"]) if "imported" in table else None,
+    )
+
+
+def _imported(table: dict[str, Any]) -> Imported:
+    files = table.get("more_files", {})
+    return Imported(
+        runtime=str(table["runtime"]),
+        layout=str(table["layout"]),
+        pixels=str(table["pixels"]),
+        priors_px=tuple((float(w), float(h)) for w, h in table.get("priors_px", [])),
+        more_files=tuple((Path(str(name)).name, str(sha)) for name, sha in files.items()),
     )

@@ -34,11 +34,12 @@ def detections_of(
     found = []
     for start, end in itertools.pairwise(bounds):
         one = slice(int(start), int(end))
-        found.append(_best(xyxy[one], score[one], classes[one], nms_iou=nms_iou))
+        found.append(best_of(xyxy[one], score[one], classes[one], nms_iou=nms_iou))
     return found
 
 
-def _best(xyxy: F32, score: F32, class_id: I64, *, nms_iou: float) -> Detections:
+def best_of(xyxy: F32, score: F32, class_id: I64, *, nms_iou: float) -> Detections:
+    """One picture's detections, best first, from boxes (N, 4), scores (N,) and classes (N,)."""
     order = np.argsort(-score, kind="stable")[:MOST_CANDIDATES]
     xyxy, score, class_id = xyxy[order], score[order], class_id[order]
     keep = nms(xyxy, class_id, iou=nms_iou)[:MOST_DETECTIONS]

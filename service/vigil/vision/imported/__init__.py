@@ -1,0 +1,1 @@
+"""Detectors that a site brings: ONNX and OpenVINO graphs behind the interface of our own."""
