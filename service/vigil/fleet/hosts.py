@@ -14,6 +14,8 @@ from vigil.metrics.totals import AccountTotals, StageTotals
 from vigil.spec import StreamSpec
 from vigil.vision.manifest import Manifest
 
+ENGINE_LEAST_S = 0.5  # to end in, however long the hosts took
+
 
 class ProcessListener(Protocol):
     """Who is told what the processes say and do."""
@@ -44,6 +46,7 @@ class Hosts:
         listener: ProcessListener,
     ) -> None:
         self._append = append
+        self._clock = clock
         self._listener = listener
         self.stages = StageTotals()
         self.accounts = AccountTotals()
@@ -68,9 +71,11 @@ class Hosts:
 
     async def stop(self, grace_s: float) -> None:
         """End the streams, take their last events, then end the engine."""
+        deadline_s = self._clock.monotonic_s() + grace_s
         await asyncio.gather(*(host.stop(grace_s) for host in self._hosts))
         await asyncio.gather(*(intake.finish() for intake in self._intakes.values()))
-        await self.engine.stop(grace_s)
+        left_s = deadline_s - self._clock.monotonic_s()
+        await self.engine.stop(max(ENGINE_LEAST_S, left_s))
 
     async def place(self, spec: StreamSpec) -> None:
         """Run a stream on a host with room, starting one where none has any."""

@@ -1,0 +1,96 @@
+"""Processes that stand still without dying: found by progress, replaced within their deadline."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.processes import children, named
+from tests.support.site import MARKER, is_online
+from tests.support.videos import Clips
+from tests.support.waiting import until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+HANG_S = 10.0  # without progress for so long, a process counts as hung
+BACK_S = HANG_S + 5.0
+GRACE_S = 5.0
+
+
+@pytest.fixture(scope="module")
+def own_site(open_site: Callable[..., Any]) -> Iterator[Any]:
+    with open_site(VIGIL_HOSTS__STREAMS_PER_HOST="1") as site:
+        yield site
+
+
+@pytest.fixture
+def running(own_site: Any, clips: Clips) -> Iterator[Any]:
+    for stream_id in ("a", "b"):
+        own_site.add(stream_id, clips.long.as_uri(), rules=[MARKER], source_loop=True)
+    for stream_id in ("a", "b"):
+        own_site.wait_marks(stream_id, 2)
+    yield own_site
+    own_site.remove_all()
+
+
+def test_a_host_that_stands_still_is_replaced_and_its_neighbour_does_not_notice(
+    running: Any,
+) -> None:
+    site, service = running, running.vigil.pid
+    stopped_s = time.monotonic()
+    os.kill(named(service, "vigil.host")[0], signal.SIGSTOP)
+    until(
+        lambda: any(site.get(stream_id).status.run == 2 for stream_id in ("a", "b")),
+        timeout_s=30,
+        what="a new run",
+    )
+    for stream_id in ("a", "b"):
+        site.wait(stream_id, is_online)
+    took_s = time.monotonic() - stopped_s
+    print(f"back {took_s:.1f} s after its host stood still")
+    assert took_s < BACK_S
+    runs = sorted(site.get(stream_id).status.run for stream_id in ("a", "b"))
+    assert runs == [1, 2]
+    samples = site.scrape()
+    assert samples.value("vigil_process_restarts_total", process="host", reason="hung") == 1
+    for stream_id in ("a", "b"):
+        account = samples.accounts()[stream_id]
+        assert account.balances
+        if site.get(stream_id).status.run == 1:
+            assert account.dropped == {}
+
+
+def test_an_engine_that_stands_still_is_replaced(running: Any) -> None:
+    site, service = running, running.vigil.pid
+    (engine,) = named(service, "vigil.engine")
+    runs = {stream_id: site.get(stream_id).status.run for stream_id in ("a", "b")}
+    stopped_s = time.monotonic()
+    os.kill(engine, signal.SIGSTOP)
+    until(lambda: engine not in children(service), timeout_s=30, what="the end of the hung engine")
+    until(site.fetch_ready, timeout_s=30, what="another engine")
+    for stream_id in ("a", "b"):
+        site.wait_marks(stream_id, 2)
+    took_s = time.monotonic() - stopped_s
+    print(f"all streams analysed again {took_s:.1f} s after the engine stood still")
+    assert took_s < BACK_S + 5.0, "torch's import is most of the rest"
+    assert {stream_id: site.get(stream_id).status.run for stream_id in ("a", "b")} == runs
+    samples = site.scrape()
+    assert samples.value("vigil_process_restarts_total", process="engine", reason="hung") == 1
+    assert all(account.balances for account in samples.accounts().values())
+
+
+def test_a_service_whose_children_all_stand_still_ends_in_time(
+    open_site: Callable[..., Any], clips: Clips
+) -> None:
+    with open_site() as site:
+        site.add("a", clips.long.as_uri(), rules=[MARKER])
+        site.wait_marks("a", 2)
+        processes = list(children(site.vigil.pid))
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
+        started_s = time.monotonic()
+        assert site.vigil.stop() == 0
+        assert time.monotonic() - started_s < GRACE_S + 2.0
+        until(lambda: not children(os.getpid()).keys() & set(processes))
