@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.support import videos
 from tests.support.processes import alive, children, named
-from tests.support.site import MARKER, is_online
+from tests.support.site import MARKER, Status, is_online, spec_of
 from tests.support.videos import Clips
 from tests.support.waiting import until
+from vigil.v1 import analysis_pb2
 
 pytestmark = pytest.mark.timeout(120)
 STREAMS = ["a", "b", "c"]
@@ -75,6 +77,30 @@ def test_a_killed_host_comes_back_with_its_streams(running: Any) -> None:
         assert stream_id in hit or account.dropped == {}
     assert "zombie" not in children(service).values()
     assert len(named(service, "vigil.host")) == 2
+
+
+def test_frames_are_pushed_again_after_a_killed_host(running: Any) -> None:
+    site = running
+    site.add("inbox", "push:", rules=[MARKER])
+    push(site, run=1)
+    assert site.wait_offline("inbox").status.reason == Status.ENDED
+    for pid in named(site.vigil.pid, "vigil.host"):
+        kill(pid)
+    site.wait("inbox", lambda stream: stream.status.state == Status.PENDING)
+    for stream_id in STREAMS:
+        site.wait_online(stream_id)
+    push(site, run=2)
+
+
+def push(site: Any, *, run: int) -> None:
+    def requests() -> Iterator[analysis_pb2.AnalyzeFramesRequest]:
+        yield analysis_pb2.AnalyzeFramesRequest(stream=spec_of("inbox", "push:"))
+        for index in range(3):
+            frame = analysis_pb2.PushedFrame(image=videos.jpeg(index))
+            yield analysis_pb2.AnalyzeFramesRequest(frame=frame)
+
+    answers = list(site.analysis.AnalyzeFrames(requests(), timeout=20))
+    assert [answer.analysis.run for answer in answers] == [run] * 3
 
 
 def test_a_killed_engine_comes_back_and_no_stream_is_restarted(running: Any) -> None:

@@ -70,6 +70,7 @@ class StreamBook:
             height_px=report.height_px or status.height_px,
             source_fps=report.source_fps or status.source_fps,
             reconnects=report.reconnects,
+            analysed_fps=status.analysed_fps if report.state is StreamState.ONLINE else 0.0,
         )
 
     def set(self, stream_id: str, **changes: Any) -> None:

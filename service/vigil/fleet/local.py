@@ -19,6 +19,7 @@ from vigil.fleet.host import HostKeeper
 from vigil.fleet.hosts import Hosts
 from vigil.fleet.intake import Append
 from vigil.fleet.pictures import Pictures
+from vigil.fleet.policy import PUSH_URI
 from vigil.fleet.push import LocalPushSession
 from vigil.fleet.rates import RateJudge
 from vigil.fleet.settings import FleetSettings
@@ -218,11 +219,13 @@ class LocalFleet:
         """Its streams connect anew in the next process."""
         self._pictures.host_ended(host.host_id)
         for stream_id in host.streams:
+            pushed = self.book.get(stream_id).spec.source.uri == PUSH_URI
             self.book.set(
                 stream_id,
-                state=StreamState.CONNECTING,
+                state=StreamState.PENDING if pushed else StreamState.CONNECTING,
                 reason=None,
                 detail="its process is being restarted",
+                analysed_fps=0.0,
             )
 
     def serving(self, serving: bool) -> None:

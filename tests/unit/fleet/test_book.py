@@ -63,6 +63,7 @@ def test_a_state_knows_since_when(book: StreamBook, clock: Clock) -> None:
 def test_an_offline_stream_says_when_it_is_tried_again(book: StreamBook, clock: Clock) -> None:
     book.enter(spec("a"), 1)
     book.note(StreamReport(stream_id="a", state=StreamState.ONLINE, width_px=640, height_px=480))
+    book.set("a", analysed_fps=5.0)
     book.note(
         StreamReport(
             stream_id="a",
@@ -76,6 +77,7 @@ def test_an_offline_stream_says_when_it_is_tried_again(book: StreamBook, clock: 
     status = book.get("a").status
     assert (status.next_retry_s, status.reconnects) == (1002.5, 1)
     assert status.width_px == 640, "the last known size outlives a connection"
+    assert status.analysed_fps == 0.0, "the rate does not"
     book.note(StreamReport(stream_id="a", state=StreamState.CONNECTING, reconnects=1))
     assert book.get("a").status.next_retry_s is None
     assert book.get("a").status.reason is None
