@@ -1,0 +1,199 @@
+"""`vigil evaluate events`: precision and recall of zone and line events, from pixels."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from vigil.accuracy.events import EventScores, score_events
+from vigil.accuracy.interval import Share
+from vigil.accuracy.mot_events import foot_points, labelled_moments, random_rules
+from vigil.accuracy.tracking import read_mot
+from vigil.app import configure_log
+from vigil.cli.offline import Offline, Video
+from vigil.cli.output import columns, echo_json
+from vigil.config import LogConfig
+from vigil.data import U8, Event
+from vigil.host.sampling import Sampler
+from vigil.scene.compose import SceneObject
+from vigil.scene.moving import Scene
+from vigil.scene.script import KINDS
+from vigil.scene.truth import TruthEvent, truth_events
+from vigil.spec import LineRule, Point, Rule, Source, StreamSpec, ZoneRule
+from vigil.vision.manifest import Manifest, load_manifest
+
+SCENE_RULES: tuple[Rule, ...] = (
+    ZoneRule(
+        rule_id="lower-half",
+        polygon=(Point(0.0, 0.5), Point(1.0, 0.5), Point(1.0, 1.0), Point(0.0, 1.0)),
+        dwell_s=5.0,
+    ),
+    ZoneRule(
+        rule_id="middle-zone",
+        polygon=(Point(0.3, 0.4), Point(0.7, 0.4), Point(0.75, 0.8), Point(0.25, 0.8)),
+        dwell_s=2.0,
+    ),
+    LineRule(rule_id="across", points=(Point(0.0, 0.5), Point(1.0, 0.5))),
+    LineRule(rule_id="upright", points=(Point(0.5, 0.2), Point(0.5, 1.0))),
+)
+Frames = Iterable[tuple[float, U8]]
+
+
+@click.command(
+    "events",
+    epilog="Example: vigil evaluate events --video clip.mp4 --truth clip.mot.txt --json",
+)
+@click.option(
+    "--video",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A video whose people are labelled.",
+)
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Its labels (MOTChallenge).",
+)
+@click.option("--rules", "count", type=click.IntRange(1, 2000), default=200, show_default=True,
+              help="Random lines and zones inside the tracked area of the video.")  # fmt: skip
+@click.option("--scenes", type=click.IntRange(1, 1000), help="Rendered scenes instead of a video.")
+@click.option("--kind", type=click.Choice(KINDS), help="Kind of the scenes (all in turn).")
+@click.option("--duration", "duration_s", type=click.FloatRange(5.0), default=40.0,
+              show_default=True, help="Seconds of each scene.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, 900_000), default=1, show_default=True)
+@click.option("--detect-fps", type=float, default=5.0, show_default=True, help="Analysed a second.")
+@click.option("--model", default="", help="The model (vigil-det-n on a CPU, vigil-det-s on CUDA).")
+@click.option(
+    "--models-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the models lie (those that came with vigil).",
+)
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def events(
+    video: Path | None,
+    truth: Path | None,
+    count: int,
+    scenes: int | None,
+    kind: str | None,
+    duration_s: float,
+    seed: int,
+    detect_fps: float,
+    model: str,
+    models_dir: Path | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Precision and recall of zone and line events, on a labelled video or on rendered scenes."""
+    if (scenes is None) == (video is None) or (video is None) != (truth is None):
+        raise click.UsageError("give --video with --truth, or --scenes")
+    configure_log(LogConfig(level="warning"))  # to stderr: stdout is for JSON
+    name = model or ("vigil-det-n" if device == "cpu" else "vigil-det-s")
+    manifest = load_manifest(name, models_dir=models_dir)
+    player = _Player(manifest, device=device, detect_fps=detect_fps)
+    if video is not None and truth is not None:
+        scores = [player.labelled(video, truth, count=count, seed=seed)]
+    else:
+        kinds = [kind] if kind else list(KINDS)
+        scores = [
+            player.rendered(
+                Scene(seed + n, duration_s=duration_s, fps=10.0, kind=kinds[n % len(kinds)])
+            )
+            for n in range(scenes or 0)
+        ]
+    figures = _figures(scores)
+    if as_json:
+        echo_json({"model": name, "detect_fps": detect_fps, "seed": seed, **figures})
+    else:
+        rows = [
+            (kind_of, str(Share(*each["precision_of"])), str(Share(*each["recall_of"])))
+            for kind_of, each in (*figures["types"].items(), ("all", figures))
+        ]
+        click.echo(columns(("EVENT", "PRECISION", "RECALL"), rows))
+
+
+class _Player:
+    """Plays clips through detector, tracker and rules, and judges what they say."""
+
+    def __init__(self, manifest: Manifest, *, device: str, detect_fps: float) -> None:
+        self._manifest = manifest
+        self._device = device
+        self._detect_fps = detect_fps
+
+    def labelled(self, video: Path, truth: Path, *, count: int, seed: int) -> EventScores:
+        """A video with labelled people, and rules at random."""
+        labels = read_mot(truth)
+        with Video(video) as clip:
+            feet = foot_points(labels, size_px=clip.size_px)
+            rules = random_rules(feet, count=count, seed=seed)
+            moments = labelled_moments(labels, size_px=clip.size_px, fps=clip.fps)
+            happened = truth_events(moments, rules)
+            frames = (
+                (played.time_s, played.image)
+                for played in clip.play(detect_fps=self._detect_fps, convert_all=False)
+                if played.due
+            )
+            seconds = len(labels) / clip.fps
+            told = self._play(frames, rules, seconds=seconds, classes=("person",))
+        return score_events(happened, told, start_s=0.0)
+
+    def rendered(self, scene: Scene) -> EventScores:
+        """A rendered scene; its pictures are analysed at the analysed rate, its truth is whole."""
+        moments: list[tuple[float, Sequence[SceneObject]]] = []
+        told = self._play(
+            self._due(scene, moments), SCENE_RULES, seconds=scene.duration_s, classes=()
+        )
+        happened: list[TruthEvent] = truth_events(moments, SCENE_RULES)
+        return score_events(happened, told, start_s=0.0)
+
+    def _due(
+        self, scene: Scene, moments: list[tuple[float, Sequence[SceneObject]]]
+    ) -> Iterator[tuple[float, U8]]:
+        sampler = Sampler(self._detect_fps)
+        for frame in scene.frames():
+            moments.append((frame.time_s, frame.objects))
+            if sampler.is_due(frame.time_s):
+                yield frame.time_s, frame.image
+
+    def _play(
+        self, frames: Frames, rules: tuple[Rule, ...], *, seconds: float, classes: tuple[str, ...]
+    ) -> list[Event]:
+        spec = StreamSpec(
+            stream_id="evaluation", source=Source(uri="file:///"), rules=rules, classes=classes
+        )
+        offline = Offline(self._manifest, spec, device=self._device)
+        told: list[Event] = []
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("seconds", total=seconds)
+            for time_s, image in frames:
+                told += offline.frame(image, time_s).events
+                bar.update(task, completed=time_s)
+        return told + list(offline.finish())
+
+
+def _figures(scores: Sequence[EventScores]) -> dict[str, Any]:
+    """Precision and recall of all events and by their type, with 95 % intervals."""
+    matched = [truth for score in scores for truth, _ in score.matched]
+    misses = [truth for score in scores for truth in score.misses]
+    alarms = [claim for score in scores for claim in score.false_alarms]
+    kinds = sorted({event.type for event in (*matched, *misses)} | {one.type for one in alarms})
+    by_type = {
+        kind: _shares(
+            *(sum(one.type == kind for one in these) for these in (matched, alarms, misses))
+        )
+        for kind in kinds
+    }
+    return {**_shares(len(matched), len(alarms), len(misses)), "types": by_type}
+
+
+def _shares(matched: int, alarms: int, misses: int) -> dict[str, Any]:
+    shares = {"precision": (matched, matched + alarms), "recall": (matched, matched + misses)}
+    figures: dict[str, Any] = {}
+    for name, (count, of) in shares.items():
+        share = Share(count, of)
+        figures[name] = round(share.value, 4) if of else None
+        figures[f"{name}_95"] = [round(bound, 4) for bound in share.interval()]
+        figures[f"{name}_of"] = [count, of]
+    return figures
