@@ -11,7 +11,6 @@ import msgspec
 from vigil.data import Event, OfflineReason, StreamState
 from vigil.spec import StreamSpec
 
-
 RefusalKind: TypeAlias = Literal["unreadable", "unavailable", "invalid"]
 
 
