@@ -51,7 +51,7 @@ def foot_points(labels: Mapping[int, Identified], *, size_px: tuple[int, int]) -
 def random_rules(feet: F64, *, count: int, seed: int) -> tuple[Rule, ...]:
     """Lines and zones in turn, ``count`` in all, within the hull of where people stood."""
     rng = np.random.default_rng(seed)
-    hull = cv2.convexHull(feet.astype(np.float32))
+    hull = np.asarray(cv2.convexHull(feet.astype(np.float32)), np.float32)
     rules: list[Rule] = []
     for number in range(count):
         line = number % 2 == 0
