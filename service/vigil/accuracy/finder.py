@@ -54,7 +54,11 @@ class LetterboxFinder:
         """The same for several pictures in one batch."""
         if len(self._input) != len(images):
             self._input = np.empty((len(images), *self._detector.shape), np.uint8)
-        boxes = [Letterbox.fit(i.shape[:2], self._detector.manifest.input_hw) for i in images]
+        manifest = self._detector.manifest
+        boxes = [
+            Letterbox.fit(image.shape[:2], manifest.input_hw, stretch=manifest.stretch)
+            for image in images
+        ]
         for place, image, out in zip(boxes, images, self._input, strict=True):
             place.draw(image, out)
         found = self._detector.detect(self._input)

@@ -25,6 +25,11 @@ from vigil.vision.opening import open_detector
 @click.option("--layout", type=click.Choice([one.name for one in LAYOUTS]), help="Its family.")
 @click.option("--pixels", type=click.Choice(list(PIXELS)), help="How it wants its pixels.")
 @click.option(
+    "--stretch/--letterbox",
+    default=None,
+    help="Whether its pictures fill the input (as its family usually has it).",
+)
+@click.option(
     "--height", type=click.IntRange(32), help="Of the input, where the graph leaves it open."
 )
 @click.option(
@@ -52,6 +57,7 @@ def import_command(
     classes: str,
     layout: str | None,
     pixels: str | None,
+    stretch: bool | None,
     height: int | None,
     width: int | None,
     priors: Path | None,
@@ -65,6 +71,7 @@ def import_command(
         classes=_names(classes),
         layout=layout or "",
         pixels=pixels or "",
+        stretch=stretch,
         input_hw=(height, width) if height and width else None,
         priors=priors,
         licence=licence,
@@ -89,7 +96,8 @@ def _show(manifest: Manifest, picture: Path) -> None:
     image = np.asarray(decoded, np.uint8)
     detector = open_detector(manifest, score_floor=0.3)
     batch = np.empty((1, *detector.shape), np.uint8)
-    place = Letterbox.fit((image.shape[0], image.shape[1]), manifest.input_hw)
+    size = (image.shape[0], image.shape[1])
+    place = Letterbox.fit(size, manifest.input_hw, stretch=manifest.stretch)
     place.draw(image, batch[0])
     (found,) = detector.detect(batch)
     boxes = place.to_source_normalised(found.xyxy)

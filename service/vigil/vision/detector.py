@@ -62,7 +62,7 @@ class Detector:
         self.score_floor = score_floor
         self.device = torch.device(device)
         module = InferenceNet(net or load_net(manifest), input_hw=manifest.input_hw)
-        module.net.to(getattr(torch, precision))
+        module.net.to_precision(getattr(torch, precision))
         if self.device.type == "cpu" and can_pack():
             pack(module.net, input_hw=manifest.input_hw)
         self.net: nn.Module = module.to(self.device).eval()

@@ -28,14 +28,22 @@ class Letterbox:
     left: int
 
     @classmethod
-    def fit(cls, source_hw: tuple[int, int], input_hw: tuple[int, int]) -> "Letterbox":
-        """The largest place that a picture of ``source_hw`` can take. Raises ValueError on no area."""
+    def fit(
+        cls, source_hw: tuple[int, int], input_hw: tuple[int, int], *, stretch: bool = False
+    ) -> "Letterbox":
+        """The largest place that a picture of ``source_hw`` can take, its aspect kept.
+
+        With ``stretch`` it fills the input, as some imported nets were taught. Raises ValueError on no
+        area.
+        """
         (height, width), (input_height, input_width) = source_hw, input_hw
         if min(height, width, input_height, input_width) <= 0:
             raise ValueError(f"no area: source {source_hw}, input {input_hw}")
         scale = min(input_height / height, input_width / width)
         scaled_height = min(input_height, max(1, round(height * scale)))
         scaled_width = min(input_width, max(1, round(width * scale)))
+        if stretch:
+            scaled_height, scaled_width = input_height, input_width
         return cls(
             source_hw=(height, width),
             input_hw=(input_height, input_width),

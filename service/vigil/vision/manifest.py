@@ -24,6 +24,7 @@ class Imported:
     runtime: str  # onnxruntime or openvino
     layout: str
     pixels: str
+    stretch: bool = False  # its pictures fill the input, whatever their aspect
     priors_px: tuple[tuple[float, float], ...] = ()  # width, height
     more_files: tuple[tuple[str, str], ...] = ()  # name and sha256 of what lies beside the graph
 
@@ -51,6 +52,11 @@ class Manifest:
     def input_hw(self) -> tuple[int, int]:
         """Height and width of the input picture, pixels."""
         return self.input_height_px, self.input_width_px
+
+    @property
+    def stretch(self) -> bool:
+        """Whether pictures are stretched to the input rather than letterboxed."""
+        return self.imported is not None and self.imported.stretch
 
     @property
     def card_path(self) -> Path:
@@ -156,6 +162,7 @@ def _imported(table: dict[str, Any]) -> Imported:
         runtime=str(table["runtime"]),
         layout=str(table["layout"]),
         pixels=str(table["pixels"]),
+        stretch=bool(table.get("stretch", False)),
         priors_px=tuple((float(w), float(h)) for w, h in table.get("priors_px", [])),
         more_files=tuple((Path(str(name)).name, str(sha)) for name, sha in files.items()),
     )

@@ -69,3 +69,13 @@ def test_wrong_shapes_are_refused() -> None:
         place.draw(np.zeros((99, 100, 3), np.uint8), np.zeros((64, 96, 3), np.uint8))
     with pytest.raises(ValueError, match="no area"):
         Letterbox.fit((0, 10), (64, 96))
+
+
+def test_a_stretched_picture_fills_the_input() -> None:
+    place = Letterbox.fit((100, 100), (64, 96), stretch=True)
+    out = np.zeros((64, 96, 3), np.uint8)
+    place.draw(np.full((100, 100, 3), 200, np.uint8), out)
+    assert (out == 200).all()
+    boxes = np.array([[0.25, 0.5, 0.5, 0.75]], np.float32)
+    assert place.to_input_px(boxes).tolist() == [[24.0, 32.0, 48.0, 48.0]]
+    assert np.allclose(place.to_source_normalised(place.to_input_px(boxes)), boxes)

@@ -5,7 +5,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ class Wishes:
     classes: tuple[str, ...] = ()
     layout: str = ""
     pixels: str = ""
+    stretch: bool | None = None
     input_hw: tuple[int, int] | None = None
     priors: Path | None = None
     score_threshold: float = 0.3
@@ -56,7 +57,9 @@ def import_model(file: Path, wishes: Wishes, *, models_dir: Path) -> Manifest:
     copied = [_copy(file, folder / f"model{file.suffix}")]
     if file.suffix == ".xml":
         copied.append(_copy(file.with_suffix(".bin"), folder / "model.bin"))
-    text = _toml(wishes, layout, pixels, input_hw, classes, copied, context)
+    stretch = layout.stretch if wishes.stretch is None else wishes.stretch
+    wishes = replace(wishes, pixels=pixels, stretch=stretch, classes=classes, input_hw=input_hw)
+    text = _toml(wishes, layout.name, copied, context)
     (folder / "model.toml").write_text(text, encoding="utf-8")
     return load_manifest(wishes.name, models_dir=models_dir)
 
@@ -139,25 +142,23 @@ def _copy(source: Path, target: Path) -> tuple[str, str]:
     return target.name, hashlib.sha256(target.read_bytes()).hexdigest()
 
 
-def _toml(  # what a manifest says
-    wishes: Wishes,
-    layout: Layout,
-    pixels: str,
-    input_hw: tuple[int, int],
-    classes: tuple[str, ...],
-    copied: Sequence[tuple[str, str]],
-    context: Context,
-) -> str:
+def _toml(settled: Wishes, layout: str, copied: Sequence[tuple[str, str]], context: Context) -> str:
+    """The manifest's text; ``settled`` has nothing left open."""
+    assert settled.input_hw is not None
+    classes = settled.classes
     more = "".join(f"{json.dumps(name)} = {json.dumps(digest)}\n" for name, digest in copied[1:])
     priors = json.dumps([list(prior) for prior in context.priors_px])
     runtime = "openvino" if copied[0][0].endswith(".xml") else "onnxruntime"
+    height, width = settled.input_hw
     return (
-        f"name = {json.dumps(wishes.name)}\narchitecture = {json.dumps(layout.name)}\n"
+        f"name = {json.dumps(settled.name)}\narchitecture = {json.dumps(layout)}\n"
         f'task = "detection"\nclasses = {json.dumps(list(classes), ensure_ascii=False)}\n'
-        f"input_height_px = {input_hw[0]}\ninput_width_px = {input_hw[1]}\n"
-        f"score_threshold = {json.dumps([wishes.score_threshold] * len(classes))}\n"
-        f"nms_iou = {wishes.nms_iou}\nweights = {json.dumps(copied[0][0])}\n"
-        f"weights_sha256 = {json.dumps(copied[0][1])}\nlicence = {json.dumps(wishes.licence)}\n"
-        f"[imported]\nruntime = {json.dumps(runtime)}\nlayout = {json.dumps(layout.name)}\n"
-        f"pixels = {json.dumps(pixels)}\npriors_px = {priors}\n[imported.more_files]\n{more}"
+        f"input_height_px = {height}\ninput_width_px = {width}\n"
+        f"score_threshold = {json.dumps([settled.score_threshold] * len(classes))}\n"
+        f"nms_iou = {settled.nms_iou}\nweights = {json.dumps(copied[0][0])}\n"
+        f"weights_sha256 = {json.dumps(copied[0][1])}\n"
+        f"licence = {json.dumps(settled.licence, ensure_ascii=False)}\n"
+        f"[imported]\nruntime = {json.dumps(runtime)}\nlayout = {json.dumps(layout)}\n"
+        f"pixels = {json.dumps(settled.pixels)}\nstretch = {json.dumps(settled.stretch)}\n"
+        f"priors_px = {priors}\n[imported.more_files]\n{more}"
     )

@@ -38,6 +38,7 @@ class Layout(Protocol):
     name: str
     pixels: str  # what its exports usually want, a key of `pixels.PIXELS`
     suppressed: bool  # whether the graph has removed duplicates already
+    stretch: bool  # whether its pictures usually fill the input, whatever their aspect
 
     def fits(self, outputs: Mapping[str, Shape], context: Context) -> bool:
         """Whether outputs of these names and shapes can be this family's."""
@@ -55,6 +56,7 @@ class Yolox:
     name = "yolox"
     pixels = "bgr255"
     suppressed = False
+    stretch = False
 
     def fits(self, outputs: Mapping[str, Shape], context: Context) -> bool:
         """One output with one row a cell of strides 8, 16 and 32."""
@@ -80,6 +82,7 @@ class YoloV5:
     name = "yolov5"
     pixels = "rgb1"
     suppressed = False
+    stretch = False
 
     def fits(self, outputs: Mapping[str, Shape], context: Context) -> bool:
         """One output with three rows a cell."""
@@ -104,6 +107,7 @@ class YoloV8:
     name = "yolov8"
     pixels = "rgb1"
     suppressed = False
+    stretch = False
 
     def fits(self, outputs: Mapping[str, Shape], context: Context) -> bool:
         """One output with one column a cell."""
@@ -130,6 +134,7 @@ class EndToEnd:
     name = "end2end"
     pixels = "rgb1"
     suppressed = True
+    stretch = False
 
     def fits(self, outputs: Mapping[str, Shape], context: Context) -> bool:
         """One output of few rows of six."""
@@ -161,6 +166,7 @@ class Detr:
     name = "detr"
     pixels = "rgb1"
     suppressed = True
+    stretch = True
 
     def fits(self, outputs: Mapping[str, Shape], context: Context) -> bool:
         """Two outputs with as many queries, one of them with four columns."""
@@ -202,6 +208,7 @@ class SsdOutput:
     name = "ssd"
     pixels = "bgr255"
     suppressed = True
+    stretch = True
 
     def fits(self, outputs: Mapping[str, Shape], context: Context) -> bool:
         """One output of rows of seven."""
@@ -233,6 +240,7 @@ class SsdPriors:
     name = "ssd_priors"
     pixels = "bgr255"
     suppressed = False
+    stretch = True
 
     def fits(self, outputs: Mapping[str, Shape], context: Context) -> bool:
         """Two grids, one with four columns a prior."""
@@ -277,6 +285,7 @@ class FastestDet:
     name = "fastestdet"
     pixels = "bgr1"
     suppressed = False
+    stretch = True
 
     def fits(self, outputs: Mapping[str, Shape], context: Context) -> bool:
         """One grid of stride 16."""

@@ -56,6 +56,22 @@ class ConvNorm(nn.Module):
         self.norm = nn.Identity()
 
 
+class InFloat32(nn.Module):
+    """A convolution that is computed in float32 whatever comes in.
+
+    For the nets' last one: its outputs are exponents of box sides, of which bfloat16 keeps 8 bits.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv.float()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) of any type to (B, C_out, H, W) float32."""
+        y: Tensor = self.conv(x.float())
+        return y
+
+
 class Bottleneck(nn.Module):
     """x + 3×3(1×1(x)), the 1×1 to half the channels (DarkNet-53, arXiv:1804.02767)."""
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vigil.vision.nets.blocks import Bottleneck, ConvNorm, PyramidPool
+from vigil.vision.nets.blocks import Bottleneck, ConvNorm, InFloat32, PyramidPool
 
 STRIDES = (8, 16, 32)
 _PIXEL_MEAN = 114.0  # the letterbox's grey becomes zero, as the convolutions' own padding
@@ -125,6 +125,15 @@ class DetectorNet(nn.Module):
         for parameter in net.parameters():
             parameter.requires_grad_(False)
         return channels_last(net)
+
+    def to_precision(self, dtype: torch.dtype) -> None:
+        """Change the type of everything but the heads' last convolutions, which stay float32."""
+        self.to(dtype)
+        for head in self.heads:
+            assert isinstance(head, nn.Sequential)
+            last = head[-1]
+            if dtype != torch.float32 and isinstance(last, nn.Conv2d):
+                head[-1] = InFloat32(last)
 
     def _initialise(self) -> None:
         for module in self.modules():
