@@ -48,6 +48,7 @@ class Frame:
     letterbox: Letterbox
     picture: U8 | None
     then: tuple[Then, ...]
+    wishes: tuple[Then, ...]  # of those who wait for a snapshot: a dropped frame leaves them waiting
 
     def analysed(self, found: Detections, done: FrameDone) -> None:
         """The engine's answer."""
@@ -79,9 +80,8 @@ class Camera:
         self._run: Run | None = None  # the newest that the loop has seen frames of
         self._wishes: list[Then] = []  # those who wait for a snapshot
         self._wishes_lock = threading.Lock()
-        self._definition_lock = (
-            threading.Lock()
-        )  # a run begins with the spec that stands, or is changed
+        # a run begins with the definition that stands, or is changed
+        self._definition_lock = threading.Lock()
 
     # the reader's side
 
@@ -134,7 +134,7 @@ class Camera:
         kept = picture.copy() if wishes else None
         ready_s = self._context.clock.monotonic_s()
         self._context.page.times.observe("resize", ready_s - started_s)
-        frame = Frame(self, run, seq, moment, letterbox, kept, (*then, *wishes))
+        frame = Frame(self, run, seq, moment, letterbox, kept, then, wishes)
         message = FrameReady(
             slot=slot,
             camera=self.record,
@@ -205,7 +205,7 @@ class Camera:
             picture=frame.picture,
             infer_s=done.infer_s,
         )
-        for then in frame.then:
+        for then in (*frame.then, *frame.wishes):
             then(analysed)
         if run.left():
             self._finish(run)
@@ -215,6 +215,8 @@ class Camera:
         self.ledger.outcome(outcome)
         for then in frame.then:
             then(None)
+        for wish in frame.wishes:
+            self.want_picture(wish)
         if frame.run.left():
             self._finish(frame.run)
 

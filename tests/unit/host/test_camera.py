@@ -266,16 +266,24 @@ def test_who_waits_for_a_picture_is_told_when_none_will_come(room: Room) -> None
     seen: list[Analysed | None] = []
     room.camera.want_picture(seen.append)
     assert seen == [None], "not online yet"
-    run = room.begin()
+    room.begin()
     room.camera.want_picture(seen.append)
     assert len(seen) == 1
     room.camera.report(StreamReport(stream_id="gate", state=StreamState.OFFLINE))
     assert seen == [None, None]
-    room.camera.report(StreamReport(stream_id="gate", state=StreamState.ONLINE))
+
+
+def test_who_waits_for_a_picture_gets_the_next_one_when_a_frame_is_dropped(room: Room) -> None:
+    seen: list[Analysed | None] = []
+    run = room.begin()
     room.camera.want_picture(seen.append)
     room.submit(run)
     room.answer("dropped_stale")
-    assert seen == [None] * 3
+    assert seen == []
+    assert room.camera.wants_picture()
+    room.submit(run)
+    room.answer()
+    assert seen[0] is not None
 
 
 def test_objects_are_where_they_are_in_the_source(room: Room) -> None:
