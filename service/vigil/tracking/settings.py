@@ -37,7 +37,7 @@ class TrackerSettings:
     buffer_sigmas: float = 2.0  # and by so many standard deviations of its predicted place
     most_buffer: float = 1.3  # but not by more than this part
     class_factor: float = 0.6  # similarity of a pair whose classes differ is multiplied by it
-    duplicate_iou: float = 0.6  # no track begins on a box so like a seen one of its class
+    duplicate_iou: float = 0.35  # no track begins on a box that overlaps a seen one of its class so
     most_tracks: int = 512  # bounds memory: no track begins beyond it
     noise: MotionNoise = field(default_factory=MotionNoise)
     class_thresholds: tuple[float, ...] = ()  # by class; in place of the three scores, where given
