@@ -1,10 +1,14 @@
 """Entry of the engine process: ``python -m vigil.engine FD``, started by the service only."""
 
+import os
 import sys
 
-from vigil.engine.app import main
 from vigil.ipc.child import become_child
 
 if __name__ == "__main__":
     become_child("engine")
+    # Read by OpenMP when torch is loaded: threads that wait for work sleep, the decoders want the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from vigil.engine.app import main
+
     sys.exit(main(int(sys.argv[1])))
