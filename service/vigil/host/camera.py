@@ -48,7 +48,9 @@ class Frame:
     letterbox: Letterbox
     picture: U8 | None
     then: tuple[Then, ...]
-    wishes: tuple[Then, ...]  # of those who wait for a snapshot: a dropped frame leaves them waiting
+    wishes: tuple[
+        Then, ...
+    ]  # of those who wait for a snapshot: a dropped frame leaves them waiting
 
     def analysed(self, found: Detections, done: FrameDone) -> None:
         """The engine's answer."""
@@ -126,9 +128,14 @@ class Camera:
         masks = self.spec.privacy_masks
         letterbox = Letterbox.fit(picture.shape[:2], self._context.input_hw)
         target = self._context.engine.picture(slot)
-        if masks:
-            mask_areas(picture, masks)
-        letterbox.draw(picture, target)
+        try:
+            if masks:
+                mask_areas(picture, masks)
+            letterbox.draw(picture, target)
+        except Exception:  # whatever it is: the frame is accounted for, and its slot free again
+            self.slots.give_back(slot)
+            self.ledger.outcome("dropped_error")
+            raise
         run.height_px, run.width_px = picture.shape[:2]
         wishes = self._take_wishes()
         kept = picture.copy() if wishes else None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from vigil.data import U8, OfflineReason
 from vigil.host.camera import Camera
-from vigil.host.capture import Capture, CaptureFailed
+from vigil.host.capture import Capture
 from vigil.host.context import HostContext
 from vigil.host.run import Run
 from vigil.host.sampling import Sampler
@@ -154,7 +154,7 @@ class Play:
             return
         try:
             self._buffer = self._capture.retrieve(self._buffer)
-        except CaptureFailed:
+        except Exception:  # CaptureFailed, or an error of OpenCV's
             self._camera.slots.give_back(slot)
             self._camera.ledger.outcome("dropped_error")
             raise

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from vigil.ipc.messages import (
 from vigil.ipc.slab import Slots
 from vigil.metrics.page import Page
 from vigil.spec import MarkerRule, Point, Source, StreamSpec
+from vigil.vision.letterbox import Letterbox
 
 SETTINGS = HostSettings(
     host_id="host-1",
@@ -181,6 +183,23 @@ def test_a_frame_that_meets_no_engine_is_dropped_on_the_loop(room: Room) -> None
     room.run_posted()
     assert outcomes(room) == {"dropped_error": 1}
     assert len({room.camera.slots.take() for _ in range(3)}) == 3, "no slot is lost"
+
+
+def test_a_frame_that_cannot_be_drawn_is_counted_and_keeps_no_slot(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise cv2.error("no memory")
+
+    run = room.begin()
+    with monkeypatch.context() as patch:
+        patch.setattr(Letterbox, "draw", fails)
+        for _ in range(4):
+            with pytest.raises(cv2.error):
+                room.submit(run)
+    room.submit(run)
+    room.answer()
+    assert outcomes(room) == {"dropped_error": 4, "analysed": 1}
 
 
 def test_a_run_is_finished_when_its_last_frame_is_back(room: Room) -> None:
