@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from vigil.bench.clips import clip_path, make_clip
 from vigil.bench.density import Step, find_most, measure_step
+from vigil.bench.events import run as run_events
 from vigil.bench.profile import PROFILES
 
 CLIP_S = 90.0
@@ -88,3 +89,19 @@ def density(
         }
         click.echo(json.dumps(result, indent=2))
     raise SystemExit(0 if most else 1)
+
+
+@bench.command(epilog="Example: vigil bench events --events 100000 --json")
+@click.option(
+    "--events", "count", default=100_000, show_default=True, help="How many are appended."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def events(count: int, as_json: bool) -> None:
+    """Events a second through outbox, publisher and Redis, beside raw pipelined XADD in the same run."""
+    console = Console(stderr=True, highlight=False)
+    with console.status("measuring for about half a minute …"):
+        result = run_events(events=count)
+    for key, value in result.items():
+        console.print(f"{key:<24} {value}")
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
