@@ -48,9 +48,8 @@ class Frame:
     letterbox: Letterbox
     picture: U8 | None
     then: tuple[Then, ...]
-    wishes: tuple[
-        Then, ...
-    ]  # of those who wait for a snapshot: a dropped frame leaves them waiting
+    # of those who wait for a snapshot: a dropped frame leaves them waiting
+    wishes: tuple[Then, ...]
 
     def analysed(self, found: Detections, done: FrameDone) -> None:
         """The engine's answer."""
