@@ -79,10 +79,12 @@ def test_a_killed_host_comes_back_with_its_streams(running: Any) -> None:
     assert len(named(service, "vigil.host")) == 2
 
 
-def test_frames_are_pushed_again_after_a_killed_host(running: Any) -> None:
+def test_frames_are_pushed_again_after_a_killed_host(running: Any, clips: Clips) -> None:
     site = running
     site.add("inbox", "push:", rules=[MARKER])
     push(site, run=1)
+    site.add("played", clips.short.as_uri(), source_pace=2)
+    site.wait_offline("played")
     assert site.wait_offline("inbox").status.reason == Status.ENDED
     for pid in named(site.vigil.pid, "vigil.host"):
         kill(pid)
@@ -90,6 +92,8 @@ def test_frames_are_pushed_again_after_a_killed_host(running: Any) -> None:
     for stream_id in STREAMS:
         site.wait_online(stream_id)
     push(site, run=2)
+    played = site.get("played").status
+    assert (played.reason, played.run) == (Status.ENDED, 1), "a file is not played again"
 
 
 def push(site: Any, *, run: int) -> None:

@@ -7,9 +7,11 @@ from typing import Protocol
 import structlog
 
 from vigil.clock import Clock
+from vigil.data import OfflineReason
 from vigil.errors import Unavailable
 from vigil.fleet.child import Child
 from vigil.fleet.engine import EngineKeeper
+from vigil.fleet.policy import PUSH_URI
 from vigil.fleet.restart import RestartDelay
 from vigil.fleet.settings import FleetSettings
 from vigil.ipc.channel import Parcel, socket_pair
@@ -23,6 +25,7 @@ from vigil.ipc.messages import (
     StartStream,
     StopProcess,
     StopStream,
+    StreamReport,
     StreamStopped,
     ToHost,
     UpdateStream,
@@ -66,6 +69,12 @@ class _Placed:
     record: int
     stopped: asyncio.Event
     leaving: bool = False
+    played: bool = False  # a file to its end: it does not begin again with the next process
+
+    @property
+    def begins(self) -> bool:
+        """Whether a process that is started opens it."""
+        return not self.leaving and not self.played
 
 
 class HostKeeper:
@@ -91,6 +100,11 @@ class HostKeeper:
     def room(self) -> int:
         """How many more streams fit."""
         return len(self._free)
+
+    @property
+    def opened(self) -> list[str]:
+        """The ids of those that the process has open, or begins again with the next one."""
+        return [stream_id for stream_id, placed in self._placed.items() if placed.begins]
 
     @property
     def streams(self) -> list[str]:
@@ -152,7 +166,7 @@ class HostKeeper:
         )
         self.connect()
         for placed in self._placed.values():
-            if not placed.leaving:
+            if placed.begins:
                 self._begin(placed)
         try:
             await self._child.start()
@@ -262,6 +276,11 @@ class HostKeeper:
             case StreamStopped(stream_id=stream_id):
                 if stream_id in self._placed:
                     self._placed[stream_id].stopped.set()
+            case StreamReport(stream_id=stream_id, reason=OfflineReason.ENDED):
+                placed = self._placed.get(stream_id)
+                if placed is not None:
+                    placed.played = placed.spec.source.uri != PUSH_URI
+                self._listener.heard(self, parcel)
             case _:
                 self._listener.heard(self, parcel)
 

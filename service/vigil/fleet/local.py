@@ -218,7 +218,7 @@ class LocalFleet:
     def host_ended(self, host: HostKeeper) -> None:
         """Its streams connect anew in the next process."""
         self._pictures.host_ended(host.host_id)
-        for stream_id in host.streams:
+        for stream_id in host.opened:
             pushed = self.book.get(stream_id).spec.source.uri == PUSH_URI
             self.book.set(
                 stream_id,

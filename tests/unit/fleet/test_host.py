@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.fleet.settings import fleet_settings
 from vigil.clock import SystemClock
+from vigil.data import OfflineReason, StreamState
 from vigil.errors import Unavailable
 from vigil.fleet import engine as engine_module
 from vigil.fleet import host as host_module
@@ -23,6 +24,7 @@ from vigil.ipc.messages import (
     HostSettings,
     StartStream,
     StopStream,
+    StreamReport,
     StreamStopped,
 )
 from vigil.spec import Source, StreamSpec
@@ -202,6 +204,32 @@ async def test_a_dead_host_is_started_again_with_its_streams(children: type[Noti
     for stream_id in ("a", "b"):
         account = hosts.accounts.account(stream_id)
         assert (account.read, account.in_flight, account.outcomes["dropped_error"]) == (1, 0, 1)
+
+
+async def test_a_file_that_was_played_does_not_begin_again_with_the_next_process(
+    children: type[NotingChild],
+) -> None:
+    hosts = new_hosts(streams_per_host=3)
+    await hosts.start()
+    for stream_id in ("played", "runs", "pushed"):
+        uri = "push:" if stream_id == "pushed" else f"file:///{stream_id}.mp4"
+        await hosts.place(StreamSpec(stream_id=stream_id, source=Source(uri=uri)))
+    (first,) = named(children, "vigil.host")
+    for stream_id in ("played", "pushed"):
+        first.say(
+            StreamReport(stream_id=stream_id, state=StreamState.OFFLINE, reason=OfflineReason.ENDED)
+        )
+    assert hosts._hosts[0].opened == ["runs", "pushed"]
+    first.die()
+    await settle()
+    _, second = named(children, "vigil.host")
+    started = [m.spec.stream_id for m in second.told if isinstance(m, StartStream)]
+    assert started == ["runs", "pushed"]
+    leaving = asyncio.create_task(hosts.take_away("played"))
+    await settle()
+    second.say(StreamStopped(stream_id="played"))
+    await leaving
+    assert hosts.placed() == ["runs", "pushed"]
 
 
 async def test_a_stream_that_leaves_with_its_dying_host_is_gone(
