@@ -3,16 +3,12 @@
 from pathlib import Path
 
 import click
-import cv2
 import numpy as np
 
 from vigil.errors import UnreadableImage
-from vigil.vision.imported.importing import Wishes, import_model
 from vigil.vision.imported.layouts import LAYOUTS
 from vigil.vision.imported.pixels import PIXELS
-from vigil.vision.letterbox import Letterbox
 from vigil.vision.manifest import Manifest, default_models_dir
-from vigil.vision.opening import open_detector
 
 
 @click.command(
@@ -66,6 +62,8 @@ def import_command(
     models_dir: Path | None,
 ) -> None:
     """Import an ONNX or OpenVINO detector; its family is recognised from the graph."""
+    from vigil.vision.imported.importing import Wishes, import_model
+
     wishes = Wishes(
         name=name,
         classes=_names(classes),
@@ -90,6 +88,11 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _show(manifest: Manifest, picture: Path) -> None:
+    import cv2  # this and torch take a second, and `vigil models list` imports this module
+
+    from vigil.vision.letterbox import Letterbox
+    from vigil.vision.opening import open_detector
+
     decoded = cv2.imread(str(picture), cv2.IMREAD_COLOR)
     if decoded is None:
         raise UnreadableImage(f"{picture} does not decode to a picture; check the file")

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from vigil.cli.import_model import import_command
 from vigil.cli.output import columns, echo_json
 from vigil.errors import VigilError
 from vigil.vision.manifest import Manifest, list_manifests, load_manifest, verify
@@ -19,7 +20,10 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON ob
 
 @click.group(epilog="Example: vigil models list")
 def models() -> None:
-    """List, show and verify models."""
+    """List, show, verify and import models."""
+
+
+models.add_command(import_command)
 
 
 @models.command("list", epilog="Example: vigil models list --json")
