@@ -17,7 +17,7 @@ class MotionNoise:
     measured: float = 0.06  # standard deviation of a detected centre, width or height
     acceleration: float = 0.7  # spectral density of the centre's acceleration, sizes / s^1.5
     growth: float = 0.06  # the same of width and height
-    start_speed: float = 1.0  # standard deviation of a new track's speed, sizes / s
+    start_speed: float = 2.0  # standard deviation of a new track's speed, sizes / s
     start_growth: float = 0.2
 
 
@@ -32,10 +32,10 @@ class TrackerSettings:
     confirm_s: float = 0.15  # and this long after the first
     confirm_score: float = 1.3  # and once their scores, fading by VOTE_MEMORY, add up to this
     lost_s: float = 3.0  # how long an unseen track is kept for its object to come back
-    least_similarity: float = 0.2  # buffered IoU that a pair needs
+    least_similarity: float = 0.1  # buffered IoU that a pair needs
     buffer: float = 0.08  # by this part of its size a box is widened for comparison, at least
-    buffer_sigmas: float = 2.0  # and by so many standard deviations of its predicted place
-    most_buffer: float = 1.3  # but not by more than this part
+    buffer_sigmas: float = 1.0  # and by so many standard deviations of its predicted place
+    most_buffer: float = 0.8  # but not by more than this part
     class_factor: float = 0.6  # similarity of a pair whose classes differ is multiplied by it
     duplicate_iou: float = 0.35  # no track begins on a box that overlaps a seen one of its class so
     most_tracks: int = 512  # bounds memory: no track begins beyond it
