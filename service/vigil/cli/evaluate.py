@@ -90,7 +90,9 @@ def detector(
         raise click.UsageError("give --data, or --video with --truth")
     name = model or ("vigil-det-n" if device == "cpu" else "vigil-det-s")
     manifest = load_manifest(name, models_dir=models_dir)
-    judge = open_detector(manifest, device=device, precision=precision, score_floor=SCORE_FLOOR)
+    judge = open_detector(
+        manifest, device=device, precision=precision, score_floor=SCORE_FLOOR, every_type=True
+    )
     finder = LetterboxFinder(judge)
     if data is not None:
         result, table = _on_set(finder, data, _thresholds(manifest), timed=timed)

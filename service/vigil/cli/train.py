@@ -162,7 +162,8 @@ def thresholds(name: str, data: Path, models_dir: Path) -> None:
     """Choose a model's operating thresholds on a labelled set and write them into its manifest."""
     manifest = load_manifest(name, models_dir=models_dir)
     net = load_net(manifest)
-    finder = LetterboxFinder(Detector(manifest, score_floor=SCORE_FLOOR, net=net))
+    judge = Detector(manifest, score_floor=SCORE_FLOOR, net=net, every_type=True)
+    finder = LetterboxFinder(judge)
     truths = read_truth(data)
     found = [finder.find(read_image(truth.path)) for truth in truths]
     chosen = operating_thresholds(truths, found)
@@ -202,7 +203,7 @@ def report(run_folder: Path, name: str, data: Path, models_dir: Path) -> None:
     paths = write_report(
         run_folder / "report",
         log=run_folder / "log.jsonl",
-        finder=LetterboxFinder(Detector(manifest, score_floor=SCORE_FLOOR)),
+        finder=LetterboxFinder(Detector(manifest, score_floor=SCORE_FLOOR, every_type=True)),
         truths=read_truth(data),
         thresholds=manifest.score_threshold,
     )

@@ -11,10 +11,11 @@ from vigil.data import U8, Detections
 from vigil.vision.manifest import Manifest
 from vigil.vision.nets.detector_net import Cells, DetectorNet, boxes_xyxy, cells
 from vigil.vision.nets.packed import can_pack, pack
-from vigil.vision.postprocess import detections_of
+from vigil.vision.postprocess import detections_of, surest_types
 from vigil.vision.weights import load_net
 
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
+RIVAL_CLASSES = frozenset({"car", "bus", "truck"})  # one vehicle is often said to be several
 DEFAULT_SCORE_FLOOR = 0.05  # below every operating threshold; trackers want the weak ones too
 
 
@@ -56,8 +57,11 @@ class Detector:
         precision: Precision = "float32",
         score_floor: float = DEFAULT_SCORE_FLOOR,
         net: DetectorNet | None = None,
+        every_type: bool = False,
     ) -> None:
         self.manifest = manifest
+        named = enumerate(manifest.classes)
+        self._rivals = () if every_type else tuple(i for i, n in named if n in RIVAL_CLASSES)
         self.precision = precision
         self.score_floor = score_floor
         self.device = torch.device(device)
@@ -75,15 +79,17 @@ class Detector:
     def detect(self, batch: U8) -> list[Detections]:
         """Detections of each of (B, H, W, 3) uint8 BGR letterboxed pictures, in input pixels.
 
-        All with at least the score floor, best first, suppressed within each class; the model's
-        operating thresholds are for the caller to apply. Raises ValueError on another shape.
+        All with at least the score floor, best first, suppressed within each class and, unless
+        ``every_type`` was asked for, between types of vehicles; the model's operating thresholds are for
+        the caller to apply. Raises ValueError on another shape.
         """
         if batch.ndim != 4 or batch.shape[1:] != self.shape or batch.dtype != np.uint8:
             raise ValueError(f"{batch.shape} {batch.dtype}: give (B, {self.shape}) uint8")
         logits, boxes = self.raw(batch)
-        return detections_of(
+        found = detections_of(
             logits, boxes, score_floor=self.score_floor, nms_iou=self.manifest.nms_iou
         )
+        return [surest_types(one, self._rivals) for one in found] if self._rivals else found
 
     def raw(self, batch: U8) -> tuple[Tensor, Tensor]:
         """What the net says, on the device: logits (B, A, C) and boxes (B, A, 4) input pixels."""

@@ -27,10 +27,17 @@ def open_detector(
     device: str = "cpu",
     precision: Precision = "float32",
     score_floor: float = DEFAULT_SCORE_FLOOR,
+    every_type: bool = False,
 ) -> AnyDetector:
     """Load a manifest's detector, whatever runs it. Raises DamagedModel, InvalidConfig."""
     if manifest.imported is None:
-        return Detector(manifest, device=device, precision=precision, score_floor=score_floor)
+        return Detector(
+            manifest,
+            device=device,
+            precision=precision,
+            score_floor=score_floor,
+            every_type=every_type,
+        )
     from vigil.vision.imported.detector import ImportedDetector  # its libraries are extras
 
     return ImportedDetector(manifest, device=device, precision=precision, score_floor=score_floor)

@@ -70,6 +70,12 @@ def nms(xyxy: F32, class_id: I64, *, iou: float) -> NDArray[np.int64]:
     return np.flatnonzero(stays)
 
 
+def surest_types(found: Detections, types: tuple[int, ...], *, iou: float = 0.7) -> Detections:
+    """Of boxes of several ``types`` in one place keep the surest, so that one object is one track."""
+    group = np.where(np.isin(found.class_id, types), -1, found.class_id)
+    return found[nms(found.xyxy, group, iou=iou)]
+
+
 def merge_types(found: Detections, types: tuple[int, ...], *, iou: float) -> Detections:
     """The detections of some classes as one class, the first of ``types``, suppressed together."""
     some = found[np.isin(found.class_id, types)]

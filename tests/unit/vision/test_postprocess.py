@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vigil.data import Detections
-from vigil.vision.postprocess import MOST_DETECTIONS, detections_of, merge_types, nms
+from vigil.vision.postprocess import MOST_DETECTIONS, detections_of, merge_types, nms, surest_types
 
 
 def slow_nms(xyxy: np.ndarray, class_id: np.ndarray, iou: float) -> list[int]:
@@ -72,3 +72,15 @@ def test_types_merge_into_one_class() -> None:
     merged = merge_types(found, (2, 4, 5), iou=0.5)
     assert merged.class_id.tolist() == [2]
     assert merged.score.tolist() == [np.float32(0.9)]
+
+
+def test_one_vehicle_is_of_one_type() -> None:
+    found = Detections(
+        xyxy=np.array(
+            [[0, 0, 10, 10], [0, 0, 10, 10.5], [0, 0, 10, 10], [50, 0, 60, 9]], np.float32
+        ),
+        score=np.array([0.9, 0.8, 0.75, 0.7], np.float32),
+        class_id=np.array([5, 2, 0, 2], np.int64),
+    )
+    kept = surest_types(found, (2, 4, 5))
+    assert kept.class_id.tolist() == [5, 0, 2]  # the person in the same place stays
