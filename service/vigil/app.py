@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import signal
 import sys
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from vigil.vision.manifest import Manifest, default_models_dir, load_manifest
 log = structlog.get_logger()
 
 ADDRESSES_FILE = "addresses.json"  # in the state folder, while the service listens
+FLEET_LEAST_S = 0.75  # for streams to end in where calls in hand took the whole grace
+FLUSH_LEAST_S = 0.25  # for Redis to take what is left
 DEFAULT_MODELS = {"cpu": "vigil-det-n", "cuda": "vigil-det-s"}
 _NVIDIA_DEVICE = Path("/dev/nvidiactl")  # torch would tell better, and is not loaded here
 
@@ -58,10 +61,14 @@ async def _serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop_or_exit, stop)
+    grace = _Grace(config.grpc.grace_s)
     async with contextlib.AsyncExitStack() as stack:
-        events = await _start(config, stack)
-        await _until_stopped(stop, events)
-        log.info("stopping", grace_s=config.grpc.grace_s)
+        events = await _start(config, stack, grace)
+        try:
+            await _until_stopped(stop, events)
+        finally:
+            log.info("stopping", grace_s=config.grpc.grace_s)
+            grace.begin()
     log.info("stopped")
 
 
@@ -85,7 +92,29 @@ def _stop_or_exit(stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _start(config: Config, stack: contextlib.AsyncExitStack) -> EventPipeline:
+class _Grace:
+    """How long a stop may take, shared by all that end one after the other."""
+
+    def __init__(self, grace_s: float) -> None:
+        self._clock = SystemClock()
+        self._grace_s = grace_s
+        self._ends_s = math.inf
+
+    def begin(self) -> None:
+        """The time runs from now on."""
+        self._ends_s = self._clock.monotonic_s() + self._grace_s
+
+    def left_s(self, *, least_s: float) -> float:
+        """What is left of it, and ``least_s`` however long the others took."""
+        return min(self._grace_s, max(least_s, self._ends_s - self._clock.monotonic_s()))
+
+    async def stop(self, fleet: LocalFleet, events: EventPipeline) -> None:
+        """End the streams; Redis has what is left then."""
+        await fleet.stop(self.left_s(least_s=FLEET_LEAST_S))
+        events.flush_within(self.left_s(least_s=FLUSH_LEAST_S))
+
+
+async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace) -> EventPipeline:
     """Construct everything; the stack ends it in the reverse order. Returns what may fail by itself."""
     clock = SystemClock()
     manifest = load_manifest(model_name(config), models_dir=models_dir(config))
@@ -118,7 +147,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack) -> EventPipel
         on_serving=health.serving,
     )
     metrics.expose(_Scrape(fleet, events, manifest))
-    stack.push_async_callback(fleet.stop, config.grpc.grace_s)
+    stack.push_async_callback(grace.stop, fleet, events)
     server = await stack.enter_async_context(
         Server(
             config.grpc,

@@ -6,17 +6,21 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
-from tests.support.processes import alive, children
+from tests.support import videos
+from tests.support.processes import alive, children, named
 from tests.support.site import MARKER, Status
 from tests.support.videos import Clips
 from tests.support.waiting import until
 from vigil.app import ADDRESSES_FILE
+from vigil.v1 import analysis_pb2
 
 pytestmark = pytest.mark.timeout(120)
 GRACE_S = 5.0  # grpc.grace_s
@@ -49,20 +53,65 @@ def test_it_ends_in_order_under_load(open_site: Callable[..., Any], clips: Clips
             assert site.wait_online(f"s{index}").status.run == 2
 
 
-def test_a_second_signal_ends_it_at_once(open_site: Callable[..., Any]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent, open_site() as site:
-        site.add("mute", f"rtsp://127.0.0.1:{silent.getsockname()[1]}/live")
+def test_a_camera_that_does_not_answer_holds_nothing_up(open_site: Callable[..., Any]) -> None:
+    with silent_camera() as uri, open_site(VIGIL_CAPTURE__OPEN_TIMEOUT_S="30") as site:
+        site.add("mute", uri)
         site.wait("mute", lambda stream: stream.status.state == Status.CONNECTING)
+        started_s = time.monotonic()
+        assert site.vigil.stop() == 0
+        assert time.monotonic() - started_s < GRACE_S
+
+
+def test_everything_slow_at_once_ends_within_the_grace(
+    open_site: Callable[..., Any], clips: Clips
+) -> None:
+    """Redis does not answer, a picture waits for an engine that stands still, hosts stand still."""
+    with open_site() as site:
+        site.add("busy", clips.long.as_uri(), detect_fps=25, source_loop=True, rules=[MARKER])
+        site.wait_marks("busy", 3)
+        site.redis.pause()
+        for pid in (processes := list(children(site.vigil.pid))):
+            os.kill(pid, signal.SIGSTOP)
+        request = analysis_pb2.DetectImageRequest(image=videos.jpeg())
+        call = site.analysis.DetectImage.future(request)
+        before = site.scrape()  # another call, answered while that one waits
+        assert before.accounts()["busy"].balances
+        assert not call.done()
+        started_s = time.monotonic()
+        status = site.vigil.stop()
+        took_s = time.monotonic() - started_s
+        site.redis.resume()
+        print(f"ended after {took_s:.2f} s")
+        assert status == 0
+        assert took_s < GRACE_S + SLACK_S
+        assert not any(map(alive, processes))
+        assert isinstance(call.exception(), grpc.RpcError)
+
+
+def test_a_second_signal_ends_it_at_once(open_site: Callable[..., Any]) -> None:
+    with open_site() as site:
         processes = list(children(site.vigil.pid))
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)  # so that the first signal takes the whole grace
         os.kill(site.vigil.pid, signal.SIGTERM)
         until(lambda: "stopping" in site.log(), what="the first signal's effect")
         started_s = time.monotonic()
         assert site.vigil.stop() == -signal.SIGTERM
         assert time.monotonic() - started_s < 1.0
+        for pid in processes:
+            os.kill(pid, signal.SIGCONT)
         until(lambda: not any(map(alive, processes)), what="the end of its children")
 
 
+@contextmanager
+def silent_camera() -> Iterator[str]:
+    """Takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"rtsp://127.0.0.1:{server.getsockname()[1]}/live"
+
+
 def test_it_ends_while_the_model_is_loaded(models: Path, tmp_path: Path) -> None:
+    """The engine's process stands still from its beginning: its model takes for ever."""
     state = tmp_path / "state"
     state.mkdir()
     process = subprocess.Popen(
@@ -79,6 +128,10 @@ def test_it_ends_while_the_model_is_loaded(models: Path, tmp_path: Path) -> None
         stderr=subprocess.PIPE,
     )
     try:
+        (engine,) = until(
+            lambda: named(process.pid, "vigil.engine"), timeout_s=30, what="an engine"
+        )
+        os.kill(engine, signal.SIGSTOP)
         until((state / ADDRESSES_FILE).is_file, timeout_s=30, what="a listening service")
         process.terminate()
         started_s = time.monotonic()

@@ -35,6 +35,7 @@ class EventPipeline:
         hooks: EventHooks | None = None,
     ) -> None:
         self._settings = settings or EventSettings()
+        self._flush_s = self._settings.flush_grace_s
         self._redis_url = redis_url
         clock, hooks = clock or SystemClock(), hooks or NoHooks()
         self.outbox = Outbox(database, settings=self._settings, clock=clock, hooks=hooks)
@@ -64,7 +65,7 @@ class EventPipeline:
     ) -> None:
         await self.outbox.close()
         if not any(task.done() for task in self._tasks):
-            await self.publisher.flush(self._settings.flush_grace_s)
+            await self.publisher.flush(self._flush_s)
         for task in self._tasks:
             task.cancel()
         _, hung = await asyncio.wait(self._tasks, timeout=STOP_S)
@@ -72,6 +73,10 @@ class EventPipeline:
             task.cancel()
         if kind is None and not self._told:
             self._raise_failure()
+
+    def flush_within(self, seconds: float) -> None:
+        """Wait no longer than that for Redis on leaving, where ``flush_grace_s`` is longer."""
+        self._flush_s = min(self._flush_s, seconds)
 
     async def watch_failure(self) -> None:
         """Wait for ever; raises what a background task failed with, should one fail."""

@@ -14,7 +14,7 @@ from vigil.metrics.totals import AccountTotals, StageTotals
 from vigil.spec import StreamSpec
 from vigil.vision.manifest import Manifest
 
-ENGINE_LEAST_S = 0.5  # to end in, however long the hosts took
+ENGINE_LEAST_S = 0.25  # to end in, however long the hosts took
 
 
 class ProcessListener(Protocol):

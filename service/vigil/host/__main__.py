@@ -1,5 +1,6 @@
 """Entry of a host process: ``python -m vigil.host FD``, started by the service only."""
 
+import os
 import sys
 
 from vigil.host.environment import set_environment
@@ -10,4 +11,8 @@ if __name__ == "__main__":
     set_environment()
     from vigil.host.app import main
 
-    sys.exit(main(int(sys.argv[1])))
+    status = main(int(sys.argv[1]))
+    sys.stderr.flush()
+    os._exit(
+        status
+    )  # a reader may be inside OpenCV, which the interpreter's end would pull from under it

@@ -241,9 +241,16 @@ class Host:
         for stream_id in list(self._rooms):
             self._stop_stream(stream_id)
         deadline_s = self._clock.monotonic_s() + self._settings.read_timeout_s
-        while self._rooms and self._clock.monotonic_s() < deadline_s:
+        while self._has_more_to_say() and self._clock.monotonic_s() < deadline_s:
             self._run_once()
         self._worker.stop()
+
+    def _has_more_to_say(self) -> bool:
+        """Whether a run is open; a reader that is still opening its camera has nothing to say."""
+        return any(
+            room.camera.has_open_run() or room.camera.ledger.in_flight() or room.pushing
+            for room in self._rooms.values()
+        )
 
 
 def main(fd: int) -> int:

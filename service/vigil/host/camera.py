@@ -164,6 +164,10 @@ class Camera:
 
     # the loop's side
 
+    def has_open_run(self) -> bool:
+        """Whether a run has begun and its last event is not out yet."""
+        return self._run is not None and not self._run.finished.is_set()
+
     def grant_run(self, number: int) -> None:
         """The service's answer to `begin_run`."""
         self._granted_run = number
