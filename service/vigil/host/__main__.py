@@ -13,6 +13,5 @@ if __name__ == "__main__":
 
     status = main(int(sys.argv[1]))
     sys.stderr.flush()
-    os._exit(
-        status
-    )  # a reader may be inside OpenCV, which the interpreter's end would pull from under it
+    # A reader may be inside OpenCV, which the interpreter's end would pull from under it.
+    os._exit(status)
