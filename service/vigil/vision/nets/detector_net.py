@@ -34,7 +34,7 @@ class Architecture:
 
 ARCHITECTURES = {
     "vigil-det-n": Architecture((32, 64, 96, 160), (1, 1, 2, 2), (48, 64, 96), 1),
-    "vigil-det-s": Architecture((48, 96, 192, 256), (1, 2, 3, 2), (96, 128, 160), 1),
+    "vigil-det-s": Architecture((48, 96, 192, 256), (1, 1, 2, 2), (64, 96, 128), 1),
 }
 
 
