@@ -21,6 +21,11 @@ from vigil.vision.manifest import Manifest, default_models_dir
 @click.option("--layout", type=click.Choice([one.name for one in LAYOUTS]), help="Its family.")
 @click.option("--pixels", type=click.Choice(list(PIXELS)), help="How it wants its pixels.")
 @click.option(
+    "--runtime",
+    type=click.Choice(["onnxruntime", "openvino"]),
+    help="What runs it (ONNX Runtime for .onnx).",
+)
+@click.option(
     "--stretch/--letterbox",
     default=None,
     help="Whether its pictures fill the input (as its family usually has it).",
@@ -53,6 +58,7 @@ def import_command(
     classes: str,
     layout: str | None,
     pixels: str | None,
+    runtime: str | None,
     stretch: bool | None,
     height: int | None,
     width: int | None,
@@ -69,6 +75,7 @@ def import_command(
         classes=_names(classes),
         layout=layout or "",
         pixels=pixels or "",
+        runtime=runtime or "",
         stretch=stretch,
         input_hw=(height, width) if height and width else None,
         priors=priors,

@@ -29,6 +29,7 @@ class Wishes:
     stretch: bool | None = None
     input_hw: tuple[int, int] | None = None
     priors: Path | None = None
+    runtime: str = ""  # onnxruntime or openvino; an .xml is always OpenVINO's
     score_threshold: float = 0.3
     nms_iou: float = 0.6
     licence: str = "not stated"
@@ -42,6 +43,8 @@ def import_model(file: Path, wishes: Wishes, *, models_dir: Path) -> Manifest:
     """
     if not file.is_file():
         raise UnknownModel(f"{file} is not there; name an .onnx file or an OpenVINO .xml")
+    if file.suffix == ".xml" and wishes.runtime == "onnxruntime":
+        raise InvalidConfig("an .xml is OpenVINO's; ONNX Runtime runs .onnx")
     if file.suffix not in (".onnx", ".xml"):
         raise UnsupportedModel(f"{file.name}: .onnx and OpenVINO's .xml are supported")
     runtime = _open(file, wishes.input_hw)
@@ -148,7 +151,8 @@ def _toml(settled: Wishes, layout: str, copied: Sequence[tuple[str, str]], conte
     classes = settled.classes
     more = "".join(f"{json.dumps(name)} = {json.dumps(digest)}\n" for name, digest in copied[1:])
     priors = json.dumps([list(prior) for prior in context.priors_px])
-    runtime = "openvino" if copied[0][0].endswith(".xml") else "onnxruntime"
+    by_suffix = "openvino" if copied[0][0].endswith(".xml") else "onnxruntime"
+    runtime = settled.runtime or by_suffix
     height, width = settled.input_hw
     return (
         f"name = {json.dumps(settled.name)}\narchitecture = {json.dumps(layout)}\n"
