@@ -311,8 +311,12 @@ class FastestDet:
         size_x, size_y = (1.0 / (1.0 + np.exp(-grid[i])) for i in (3, 4))
         centre = np.stack([centre_x, centre_y], axis=-1).reshape(-1, 2)
         size = np.stack([size_x * width, size_y * height], axis=-1).reshape(-1, 2)
-        score = np.clip(grid[0], 0, 1)[None] ** 0.6 * np.clip(grid[5:], 0, 1) ** 0.4
-        return Candidates(_from_centre(centre, size), score.reshape(len(grid) - 5, -1).T)
+        best = grid[5:].argmax(axis=0).reshape(-1)  # a cell is of one class
+        surest = grid[5:].max(axis=0)
+        score = (np.clip(grid[0], 0, 1) ** 0.6 * np.clip(surest, 0, 1) ** 0.4).reshape(-1)
+        scores = np.zeros((len(score), len(grid) - 5), np.float32)
+        scores[np.arange(len(score)), best] = score
+        return Candidates(_from_centre(centre, size), scores)
 
 
 LAYOUTS: tuple[Layout, ...] = (
