@@ -15,7 +15,7 @@ from vigil.training.batches import TargetBatch
 from vigil.training.labels import VEHICLE, VEHICLE_TYPES
 from vigil.vision.nets.detector_net import Cells, Predictions, boxes_xyxy
 
-BOX_GAIN = 5.0
+BOX_GAIN = 8.0
 
 
 class Losses(NamedTuple):
