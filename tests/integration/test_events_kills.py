@@ -28,10 +28,12 @@ STREAMS = 5
 WRITER = """
 import asyncio, resource, sys
 from pathlib import Path
+import structlog
 from vigil.bench.events import make_events
 from vigil.events.pipeline import EventPipeline
 from vigil.store.database import Database
 
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))  # stdout tells
 state, url, first, early, limit_bytes = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
 
 def tell(numbers):
