@@ -15,7 +15,7 @@ import structlog
 from vigil.api.server import Server
 from vigil.api.web import WebServer
 from vigil.clock import SystemClock
-from vigil.config import Config, LogConfig
+from vigil.config import Config, LogConfig, listens_on_loopback
 from vigil.errors import VigilError
 from vigil.events.embedded import EmbeddedRedis
 from vigil.events.pipeline import EventPipeline
@@ -153,7 +153,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
             config.grpc,
             fleet=fleet,
             log=events.log,
-            policy=SourcePolicy(tuple(Path(root) for root in config.sources.file_roots)),
+            policy=SourcePolicy.of(config.sources, allow_loopback=listens_on_loopback(config)),
             default_backend=CaptureBackend(config.capture.backend),
             model=manifest.name,
             observer=metrics,
@@ -279,4 +279,6 @@ def _fleet_settings(config: Config, manifest: Manifest) -> FleetSettings:
         max_streams=config.hosts.max_streams,
         open_timeout_s=config.capture.open_timeout_s,
         read_timeout_s=config.capture.read_timeout_s,
+        sources=config.sources,
+        allow_loopback=listens_on_loopback(config),
     )

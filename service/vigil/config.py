@@ -96,6 +96,9 @@ class SourcesConfig(Section, frozen=True, kw_only=True):
     """Where pictures may come from."""
 
     file_roots: tuple[str, ...] = ()  # folders that file and folder sources must lie in
+    allow_hosts: tuple[str, ...] = ()  # names, *.suffix, addresses; if any, no other may be named
+    allow_networks: tuple[str, ...] = ()  # if any, no other address is connected to
+    deny_networks: tuple[str, ...] = ()  # beyond those that are always denied; see docs/security.md
 
 
 class EventsConfig(Section, frozen=True, kw_only=True):
@@ -161,11 +164,24 @@ def check(config: Config) -> None:
                 " method, which this version does not have; use 127.0.0.1, or put a proxy that has"
                 " both in front"
             )
+    _check_networks(config.sources)
     url = config.redis.url
     if url != "embedded" and urlsplit(url).scheme not in ("redis", "rediss", "unix"):
         raise InvalidConfig(
             'redis.url: write redis://host:port/0, rediss://…, unix://… or "embedded"'
         )
+
+
+def _check_networks(sources: SourcesConfig) -> None:
+    for key in ("allow_networks", "deny_networks"):
+        for text in getattr(sources, key):
+            try:
+                ipaddress.ip_network(text)
+            except ValueError:
+                raise InvalidConfig(
+                    f"sources.{key}: {text!r} is no network; write 192.168.1.0/24, 2001:db8::/32 or"
+                    " an address"
+                ) from None
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -186,6 +202,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def listens_on_loopback(config: Config) -> bool:
+    """Whether nobody beyond this machine can ask the service for anything."""
+    addresses = (config.grpc.address, config.http.address)
+    return all(is_loopback(split_address(address)[0]) for address in addresses)
 
 
 def redacted_url(url: str) -> str:
@@ -244,7 +266,8 @@ def _with(
     _known(key, table.__struct_fields__, origin=origin, label=f"key of [{section}]")
     kind = typing.get_type_hints(type(table), include_extras=True)[key]
     if not strict and typing.get_origin(kind) is tuple:
-        value = [part for part in str(value).split(":") if part]
+        separator = ":" if key == "file_roots" else ","  # paths as in PATH; addresses hold colons
+        value = [part.strip() for part in str(value).split(separator) if part.strip()]
     try:
         converted = msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError as error:

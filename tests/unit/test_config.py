@@ -62,6 +62,8 @@ def test_environment_wins_over_file(tmp_path: Path) -> None:
         ("[engine]\nmax_staleness_s = inf\n", "engine.max_staleness_s"),
         ("[engine]\nmax_batch = 0\n", "engine.max_batch"),
         ("[sources]\nfile_roots = '/one'\n", "sources.file_roots: Expected `array`"),
+        ("[sources]\ndeny_networks = ['10.0.0.1/8']\n", "sources.deny_networks: '10.0.0.1/8'"),
+        ("[sources]\nallow_networks = ['cameras']\n", "write 192.168.1.0/24"),
         ("[log]\nlevel = 'loud'\n", "log.level"),
         ("[model]\ndevice = 'tpu'\n", "model.device"),
         ("[redis]\nurl = 'http://127.0.0.1'\n", "redis.url"),
@@ -72,6 +74,11 @@ def test_a_wrong_file_is_refused_naming_the_key(tmp_path: Path, text: str, messa
     with pytest.raises(InvalidConfig) as caught:
         config.load(write(tmp_path, text), {})
     assert message in str(caught.value)
+
+
+def test_networks_are_parted_by_commas_in_the_environment() -> None:
+    loaded = config.load(None, {"VIGIL_SOURCES__DENY_NETWORKS": "10.0.0.0/8, fd00::/8"})
+    assert loaded.sources.deny_networks == ("10.0.0.0/8", "fd00::/8")
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -161,6 +161,8 @@ class HostKeeper:
                 read_timeout_s=settings.read_timeout_s,
                 max_staleness_s=settings.max_staleness_s,
                 memory_limit_bytes=settings.host_memory_limit_bytes,
+                sources=settings.sources,
+                allow_loopback=settings.allow_loopback,
             ),
             descriptors=(self._slots.slab.fd, self._page.slab.fd),
         )

@@ -3,14 +3,16 @@
 The host judges again what only resolution, a redirect or the file system of the moment shows.
 """
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from dataclasses import field as field_of
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from vigil.config import SourcesConfig
 from vigil.errors import FieldViolation
+from vigil.fleet.networks import NetworkPolicy, networks
 from vigil.spec import Source
 
 NETWORK_SCHEMES = frozenset({"rtsp", "rtsps", "http", "https"})
@@ -19,9 +21,6 @@ PUSH_URI = "push:"
 MAX_URI_LENGTH = 2048
 MAX_CREDENTIAL_LENGTH = 256
 
-_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
-# What inet_aton takes for an address: 127.1, 2130706433, 0x7f.0.0.1, 0177.0.0.1.
-_NUMERIC_HOST = re.compile(r"(0[xX][0-9A-Fa-f]*|[0-9]+)(\.(0[xX][0-9A-Fa-f]*|[0-9]+))*\.?")
 _CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f\\]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -31,6 +30,20 @@ class SourcePolicy:
     """What a source may be. ``file_roots`` are the folders that files and folders must lie in."""
 
     file_roots: tuple[Path, ...] = ()
+    networks: NetworkPolicy = field_of(default_factory=NetworkPolicy)
+
+    @classmethod
+    def of(cls, config: SourcesConfig, *, allow_loopback: bool) -> "SourcePolicy":
+        """The policy that a checked configuration describes."""
+        return cls(
+            file_roots=tuple(Path(root) for root in config.file_roots),
+            networks=NetworkPolicy(
+                allow_hosts=config.allow_hosts,
+                allow_networks=networks(config.allow_networks),
+                deny_networks=networks(config.deny_networks),
+                allow_loopback=allow_loopback,
+            ),
+        )
 
     def violations(self, source: Source) -> list[FieldViolation]:
         """Every field of a source that is not allowed. No text of the source is repeated."""
@@ -51,15 +64,18 @@ class SourcePolicy:
             )
         try:
             resolved = Path(raw).resolve()
-            roots = [root.resolve() for root in self.file_roots]
         except (OSError, RuntimeError):  # a name too long, a loop of links
             raise _uri_violation("the path cannot be followed") from None
-        if not any(resolved.is_relative_to(root) for root in roots):
+        if not self.holds(resolved):
             raise _uri_violation(
                 "the path is outside the folders that sources.file_roots of the service's"
                 " configuration allows"
             )
         return resolved
+
+    def holds(self, resolved: Path) -> bool:
+        """Whether a path without symbolic links lies in a root."""
+        return any(resolved.is_relative_to(root.resolve()) for root in self.file_roots)
 
     def _uri(self, uri: str) -> Iterator[FieldViolation]:
         if not uri:
@@ -78,7 +94,7 @@ class SourcePolicy:
             return
         try:
             if parts.scheme in NETWORK_SCHEMES:
-                yield from _network(parts)
+                yield from self._network(parts)
             elif parts.scheme in PATH_SCHEMES:
                 self._named_path(uri, parts)
             elif uri != PUSH_URI:
@@ -100,49 +116,27 @@ class SourcePolicy:
         except UnicodeDecodeError:
             raise _uri_violation("its percent-encoding is not UTF-8") from None
 
-
-def _network(parts: SplitResult) -> Iterator[FieldViolation]:
-    if "@" in parts.netloc:
-        yield _uri_violation("give credentials apart, in source.credentials")
-        return
-    if "@" in parts.path + parts.query + parts.fragment:
-        # It may be the end of a password with an unescaped slash: it must not be kept as a path.
-        yield _uri_violation("write @ as %40 behind the host, and / as %2F in a password")
-        return
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        yield _uri_violation("its port is no number from 1 to 65535")
-        return
-    if port == 0:
-        yield _uri_violation("its port is no number from 1 to 65535")
-    if not host:
-        yield _uri_violation(f"has no host; write {parts.scheme}://host/path")
-        return
-    problem = _host_problem(host)
-    if problem:
-        yield _uri_violation(problem)
-
-
-def _host_problem(host: str) -> str | None:
-    """What is wrong with a literal host; None where nothing shows."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        if _NUMERIC_HOST.fullmatch(host):
-            return "write the host's IPv4 address as four decimal numbers"
-        if len(host) > 253 or not _HOST_NAME.fullmatch(host):
-            return "its host is neither a name nor an address"
-        return None
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.scope_id is not None:
-            return "its host has a zone; link-local addresses are not allowed"
-        address = address.ipv4_mapped or address.sixtofour or address
-    if address.is_link_local:
-        return "link-local addresses are not allowed"  # cloud metadata services listen there
-    if address.is_unspecified or address.is_multicast or str(address) == "255.255.255.255":
-        return "its host is no address of one machine"
-    return None
+    def _network(self, parts: SplitResult) -> Iterator[FieldViolation]:
+        if "@" in parts.netloc:
+            yield _uri_violation("give credentials apart, in source.credentials")
+            return
+        if "@" in parts.path + parts.query + parts.fragment:
+            # It may be the end of a password with an unescaped slash: it must not be kept as a path.
+            yield _uri_violation("write @ as %40 behind the host, and / as %2F in a password")
+            return
+        try:
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            yield _uri_violation("its port is no number from 1 to 65535")
+            return
+        if port == 0:
+            yield _uri_violation("its port is no number from 1 to 65535")
+        if not host:
+            yield _uri_violation(f"has no host; write {parts.scheme}://host/path")
+            return
+        problem = self.networks.host_problem(host)
+        if problem:
+            yield _uri_violation(problem)
 
 
 def _credentials(source: Source) -> Iterator[FieldViolation]:

@@ -1,7 +1,9 @@
 """What a fleet on one machine needs to know."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from vigil.config import SourcesConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,8 @@ class FleetSettings:
     open_timeout_s: float
     read_timeout_s: float
     host_memory_limit_bytes: int = 0
+    sources: SourcesConfig = field(default_factory=SourcesConfig)
+    allow_loopback: bool = False  # of sources: where only this machine reaches the service
     engine_load_timeout_s: float = 120.0
     hang_timeout_s: float = 10.0  # without progress for so long, a child is killed
     restart_first_s: float = 0.1

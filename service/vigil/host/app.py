@@ -11,11 +11,14 @@ from dataclasses import dataclass
 import structlog
 
 from vigil.clock import Clock, SystemClock
+from vigil.fleet.policy import SourcePolicy
+from vigil.host.access import Access
 from vigil.host.answers import Answers
 from vigil.host.camera import Camera
 from vigil.host.capture import configure_process
 from vigil.host.context import HostContext, Transit, detections_of
 from vigil.host.engine_link import EngineLink
+from vigil.host.http_proxy import HttpProxy
 from vigil.host.pictures import Pictures
 from vigil.host.pushes import Pushes
 from vigil.host.reader import Reader
@@ -79,6 +82,7 @@ class Host:
         *,
         page: Page,
         slots: Slots,
+        access: Access,
     ) -> None:
         self._control = control
         self._settings = settings
@@ -91,6 +95,7 @@ class Host:
             clock=self._clock,
             page=page,
             engine=self._engine,
+            access=access,
             send=control.send,
             post=self._post,
         )
@@ -272,8 +277,11 @@ def main(fd: int) -> int:
         width_px=settings.input_width_px,
     )
     page = Page(Slab.open(parcel.descriptors.pop(0)), records=settings.streams)
+    policy = SourcePolicy.of(settings.sources, allow_loopback=settings.allow_loopback)
+    access = Access(policy)
     try:
-        Host(control, settings, page=page, slots=slots).run()
+        with HttpProxy(access, connect_timeout_s=settings.open_timeout_s):
+            Host(control, settings, page=page, slots=slots, access=access).run()
     except ChannelClosed:
         return 0
     return 0

@@ -5,17 +5,20 @@ CAP_FFMPEG named; size is known after open, before the first read; FFmpeg's own 
 for the whole process.
 """
 
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import cv2
 import numpy as np
 
 from vigil.data import U8, OfflineReason
-from vigil.host.diagnose import diagnose
+from vigil.host.access import Access, Connect, Refused
+from vigil.host.diagnose import diagnose, unreachable
+from vigil.host.route import ffmpeg_address, find
 from vigil.spec import Source
 
 MAX_SIDE_PX = 8192
@@ -72,17 +75,56 @@ def configure_process() -> None:
     cv2.setNumThreads(1)
 
 
-def open_capture(source: Source, limits: CaptureLimits) -> Capture:
-    """Open a source. Raises CaptureFailed with the reason, as far as it can be told."""
-    if source.uri.startswith("folder:"):
-        return FolderCapture(Path(unquote(urlsplit(source.uri).path)), fps=source.folder_fps)
-    return OpenCvCapture(source, limits)
+def open_capture(source: Source, limits: CaptureLimits, access: Access | None = None) -> Capture:
+    """Open a source. Raises CaptureFailed with the reason, as far as it can be told.
+
+    ``access`` judges every connection and file; none is for what the user of this process named himself.
+    """
+    try:
+        if source.uri.startswith("folder:"):
+            path = unquote(urlsplit(source.uri).path)
+            folder = access.path(source.uri) if access else Path(path)
+            return FolderCapture(folder, fps=source.folder_fps, access=access)
+        if access is None:
+            return OpenCvCapture(source, limits, address=ffmpeg_address(source))
+        if source.uri.startswith("file:"):
+            return _open_file(source, limits, access)
+        return _open_network(source, limits, access)
+    except Refused as refused:
+        raise CaptureFailed(OfflineReason.REFUSED_BY_POLICY, str(refused)) from None
+
+
+def _open_file(source: Source, limits: CaptureLimits, access: Access) -> Capture:
+    path = access.path(source.uri)
+    try:
+        with access.opened(path) as fd:
+            # FFmpeg opens what was judged, not what the path leads to a moment later.
+            return OpenCvCapture(source, limits, address=f"/proc/self/fd/{fd}")
+    except OSError:
+        raise CaptureFailed(*diagnose(source, took_s=0.0, timeout_s=1.0)) from None
+
+
+def _open_network(source: Source, limits: CaptureLimits, access: Access) -> Capture:
+    timeout_s = limits.open_timeout_s
+    try:
+        source, address = find(source, access, timeout_s=timeout_s)
+    except OSError as error:
+        detail = unreachable(urlsplit(source.uri), error)
+        raise CaptureFailed(OfflineReason.UNREACHABLE, detail) from None
+    return OpenCvCapture(source, limits, address=address, connect=access.connect)
 
 
 class OpenCvCapture:
     """RTSP, HTTP and files through OpenCV's FFmpeg backend."""
 
-    def __init__(self, source: Source, limits: CaptureLimits) -> None:
+    def __init__(
+        self,
+        source: Source,
+        limits: CaptureLimits,
+        *,
+        address: str,
+        connect: Connect = socket.create_connection,
+    ) -> None:
         self.live = not source.uri.startswith("file:")
         started_s = time.monotonic()
         parameters = [
@@ -90,12 +132,13 @@ class OpenCvCapture:
             *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(limits.read_timeout_s * 1000)),
             *(cv2.CAP_PROP_N_THREADS, 1),
         ]
-        address = _address(source)
         self._capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, parameters)  # noqa: TID251
         if not self._capture.isOpened():
             self._capture.release()
             took_s = time.monotonic() - started_s
-            reason, detail = diagnose(source, took_s=took_s, timeout_s=limits.open_timeout_s)
+            reason, detail = diagnose(
+                source, took_s=took_s, timeout_s=limits.open_timeout_s, connect=connect
+            )
             raise CaptureFailed(reason, detail)
         self.width_px = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         self.height_px = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
@@ -140,7 +183,8 @@ class FolderCapture:
 
     live = False
 
-    def __init__(self, folder: Path, *, fps: float) -> None:
+    def __init__(self, folder: Path, *, fps: float, access: Access | None = None) -> None:
+        self._access = access
         try:
             self._paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
         except OSError as error:
@@ -192,8 +236,7 @@ class FolderCapture:
         raise failures[0]
 
     def _read(self, index: int) -> U8:
-        encoded = np.fromfile(self._paths[index], np.uint8)
-        picture = decode_picture(encoded)
+        picture = decode_picture(self._encoded(self._paths[index]))
         if picture is None:
             raise CaptureFailed(
                 OfflineReason.DECODE_ERROR,
@@ -201,6 +244,17 @@ class FolderCapture:
             )
         check_size(picture.shape[1], picture.shape[0])
         return picture
+
+    def _encoded(self, path: Path) -> U8:
+        if self._access is None:
+            return np.fromfile(path, np.uint8)
+        try:
+            with self._access.opened(path) as fd:
+                return np.fromfile(f"/proc/self/fd/{fd}", np.uint8)
+        except Refused as refused:
+            raise CaptureFailed(OfflineReason.REFUSED_BY_POLICY, str(refused)) from None
+        except OSError:
+            raise CaptureFailed(OfflineReason.UNREACHABLE, f"{path.name} cannot be read") from None
 
 
 def decode_picture(encoded: U8) -> U8 | None:
@@ -227,14 +281,3 @@ def check_size(width_px: int, height_px: int) -> None:
 
 def _sane_fps(fps: float) -> float:
     return float(fps) if 0.0 < fps <= 240.0 else 0.0
-
-
-def _address(source: Source) -> str:
-    """What FFmpeg is given: the path of a file, or a URL with its credentials put back."""
-    parts = urlsplit(source.uri)
-    if parts.scheme == "file":
-        return unquote(parts.path)
-    if not source.username:
-        return source.uri
-    user = f"{quote(source.username, safe='')}:{quote(source.password, safe='')}"
-    return parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}").geturl()

@@ -9,6 +9,7 @@ import numpy as np
 
 from vigil.clock import Clock
 from vigil.data import F32, U8, Detections
+from vigil.host.access import Access
 from vigil.host.engine_link import EngineLink
 from vigil.ipc.messages import FrameDone, FromHost, HostSettings
 from vigil.metrics.page import Page
@@ -44,6 +45,7 @@ class HostContext:
     clock: Clock
     page: Page
     engine: EngineLink[Transit]
+    access: Access
     send: Send
     post: Callable[[Callable[[], None]], None]  # run something on the host's loop, from any thread
 

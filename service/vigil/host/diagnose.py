@@ -1,24 +1,28 @@
 """Why a source did not open. OpenCV says only that it did not, so the source is asked once more."""
 
-import base64
-import hashlib
 import http.client
-import re
 import socket
 import ssl
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from vigil.data import OfflineReason
+from vigil.host.access import Connect, Refused
+from vigil.host.rtsp_probe import AGENT, basic, describe, port_of
 from vigil.spec import Source
 
 PROBE_TIMEOUT_S = 3.0
-_DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
-_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
-_AGENT = "vigil"
+MOST_REDIRECTS = 8  # as many as FFmpeg follows
+_MOVED = frozenset({301, 302, 303, 307, 308})
 
 
-def diagnose(source: Source, *, took_s: float, timeout_s: float) -> tuple[OfflineReason, str]:
+def diagnose(
+    source: Source,
+    *,
+    took_s: float,
+    timeout_s: float,
+    connect: Connect = socket.create_connection,
+) -> tuple[OfflineReason, str]:
     """The reason and a sentence for people, by asking the source directly.
 
     ``took_s`` is how long opening took: as long as ``timeout_s`` means that nothing answered.
@@ -28,12 +32,14 @@ def diagnose(source: Source, *, took_s: float, timeout_s: float) -> tuple[Offlin
         return _diagnose_file(Path(unquote(parts.path)))
     try:
         status = (
-            _rtsp_status(source, parts)
+            describe(source, connect, timeout_s=PROBE_TIMEOUT_S).status
             if parts.scheme.startswith("rtsp")
-            else _http_status(source, parts)
+            else _http_status(source, connect)
         )
+    except Refused as refused:
+        return OfflineReason.REFUSED_BY_POLICY, str(refused)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return OfflineReason.UNREACHABLE, _unreachable(parts, error)
+        return OfflineReason.UNREACHABLE, unreachable(parts, error)
     if status in (401, 403):
         return (
             OfflineReason.AUTH_FAILED,
@@ -63,8 +69,9 @@ def _diagnose_file(path: Path) -> tuple[OfflineReason, str]:
     return OfflineReason.UNSUPPORTED, f"{path.name} is not a video that can be decoded"
 
 
-def _unreachable(parts: SplitResult, error: Exception) -> str:
-    where = f"{parts.hostname}:{_port(parts)}"
+def unreachable(parts: SplitResult, error: Exception) -> str:
+    """A sentence on why a connection was not made."""
+    where = f"{parts.hostname}:{port_of(parts)}"
     if isinstance(error, TimeoutError):
         return f"{where} does not answer"
     if isinstance(error, socket.gaierror):
@@ -74,89 +81,36 @@ def _unreachable(parts: SplitResult, error: Exception) -> str:
     return f"{where} cannot be reached: {getattr(error, 'strerror', None) or type(error).__name__}"
 
 
-def _port(parts: SplitResult) -> int:
-    return parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+def _http_status(source: Source, connect: Connect) -> int:
+    """The status of the last of the answers that redirect, with the credentials on the first place only."""
+    uri, status = source.uri, 0
+    for hop in range(MOST_REDIRECTS):
+        status, moved_to = _http_answer(source, uri, connect, login=hop == 0)
+        if status not in _MOVED or not moved_to:
+            break
+        uri = urljoin(uri, moved_to)
+    return status
 
 
-def _http_status(source: Source, parts: SplitResult) -> int:
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        connection = http.client.HTTPSConnection(
-            parts.hostname or "", _port(parts), timeout=PROBE_TIMEOUT_S
-        )
-    else:
-        connection = http.client.HTTPConnection(
-            parts.hostname or "", _port(parts), timeout=PROBE_TIMEOUT_S
-        )
-    headers = {"User-Agent": _AGENT}
-    if source.username:
-        headers["Authorization"] = _basic(source)
+def _http_answer(source: Source, uri: str, connect: Connect, *, login: bool) -> tuple[int, str]:
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https"):
+        raise Refused("it redirects to another protocol")
+    host = parts.hostname or ""
+    connection = http.client.HTTPConnection(host, port_of(parts), timeout=PROBE_TIMEOUT_S)
+    connection.sock = connect((host, port_of(parts)), PROBE_TIMEOUT_S)
+    headers = {"User-Agent": AGENT}
+    if login and source.username:
+        headers["Authorization"] = basic(source)
     try:
+        if parts.scheme == "https":
+            context = ssl.create_default_context()
+            connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
         connection.request("GET", _target(parts), headers=headers)
-        return connection.getresponse().status
+        response = connection.getresponse()
+        return response.status, response.getheader("Location") or ""
     finally:
         connection.close()
-
-
-def _rtsp_status(source: Source, parts: SplitResult) -> int:
-    """The status of DESCRIBE, with the source's credentials where it asks for them (RFC 2326, 2617)."""
-    with socket.create_connection((parts.hostname or "", _port(parts)), PROBE_TIMEOUT_S) as plain:
-        stream = plain
-        if parts.scheme == "rtsps":
-            context = ssl.create_default_context()
-            stream = context.wrap_socket(plain, server_hostname=parts.hostname)
-        uri = parts._replace(netloc=f"{parts.hostname}:{_port(parts)}").geturl()
-        status, head = _describe(stream, uri, sequence=1, authorization="")
-        if status == 401 and source.username:
-            authorization = _answer(head, source, uri)
-            status, _ = _describe(stream, uri, sequence=2, authorization=authorization)
-        return status
-
-
-def _describe(
-    sock: socket.socket, uri: str, *, sequence: int, authorization: str
-) -> tuple[int, str]:
-    lines = [f"DESCRIBE {uri} RTSP/1.0", f"CSeq: {sequence}", f"User-Agent: {_AGENT}"]
-    if authorization:
-        lines.append(f"Authorization: {authorization}")
-    sock.sendall("\r\n".join([*lines, "", ""]).encode())
-    head = b""
-    while b"\r\n\r\n" not in head and len(head) < 65536:
-        more = sock.recv(4096)
-        if not more:
-            break
-        head += more
-    text = head.decode("latin-1")
-    match = re.match(r"RTSP/1\.\d (\d{3})", text)
-    if match is None:
-        raise ValueError("not an RTSP answer")
-    return int(match.group(1)), text
-
-
-def _answer(head: str, source: Source, uri: str) -> str:
-    challenge = next(
-        (line for line in head.splitlines() if line.lower().startswith("www-authenticate: digest")),
-        "",
-    )
-    if not challenge:
-        return _basic(source)
-    given = dict(_CHALLENGE.findall(challenge))
-    realm, nonce = given.get("realm", ""), given.get("nonce", "")
-    secret = _md5(f"{source.username}:{realm}:{source.password}")
-    response = _md5(f"{secret}:{nonce}:{_md5(f'DESCRIBE:{uri}')}")
-    return (
-        f'Digest username="{source.username}", realm="{realm}", nonce="{nonce}", uri="{uri}", '
-        f'response="{response}"'
-    )
-
-
-def _basic(source: Source) -> str:
-    pair = f"{source.username}:{source.password}".encode()
-    return f"Basic {base64.b64encode(pair).decode()}"
-
-
-def _md5(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _target(parts: SplitResult) -> str:

@@ -4,13 +4,45 @@ import os
 
 MAX_PICTURE_PX = 64 * 2**20  # of one encoded picture; larger ones are not decoded
 
+_FORMATS = (
+    *(
+        "mov",
+        "matroska",
+        "webm",
+        "avi",
+        "mpegts",
+        "mpeg",
+        "mpegvideo",
+        "flv",
+        "asf",
+        "ogg",
+        "ivf",
+        "mxf",
+    ),
+    *(
+        "h264",
+        "hevc",
+        "m4v",
+        "obu",
+        "mjpeg",
+        "mpjpeg",
+        "image2",
+        "jpeg_pipe",
+        "png_pipe",
+        "bmp_pipe",
+    ),
+    *("webp_pipe", "gif", "hls", "rtsp", "rtp", "aac", "mp3", "ac3", "eac3", "webvtt"),
+)
 _VALUES = {
     "OPENCV_IO_MAX_IMAGE_PIXELS": str(MAX_PICTURE_PX),
-    # One string for the whole process. It replaces OpenCV's own, so RTSP over TCP is asked for again;
-    # the whitelist keeps a playlist or a redirect from protocols that nobody asked for.
+    # One string for the whole process. It replaces OpenCV's own, so RTSP over TCP is asked for again.
+    # The protocols keep a playlist or a redirect from what nobody asked for; the formats leave out those
+    # that open further files (concat, dash, sdp); the extensions keep HLS of an HTTP server from naming
+    # files of this machine, which it may do otherwise.
     "OPENCV_FFMPEG_CAPTURE_OPTIONS": (
-        "rtsp_transport;tcp|protocol_whitelist;"
+        "rtsp_transport;tcp|allowed_extensions;none|protocol_whitelist;"
         "file,rtp,rtcp,udp,tcp,tls,rtsp,rtsps,srtp,http,https,httpproxy,crypto,hls"
+        "|format_whitelist;" + ",".join(_FORMATS)
     ),
     "OPENCV_FFMPEG_LOGLEVEL": "-8",  # FFmpeg's messages hold URLs with credentials
 }

@@ -84,7 +84,7 @@ class Reader:
         """One connection from open to its end; returns why it ended."""
         self._report(StreamState.CONNECTING)
         try:
-            capture = open_capture(self._source, self._limits)
+            capture = open_capture(self._source, self._limits, self._context.access)
         except CaptureFailed as failure:
             return Ended(failure.reason, failure.detail)
         try:

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from vigil.config import SourcesConfig
 from vigil.data import Event, OfflineReason, StreamState
 from vigil.spec import StreamSpec
 
@@ -35,6 +36,8 @@ class HostSettings(Message, frozen=True, kw_only=True):
     read_timeout_s: float
     max_staleness_s: float
     memory_limit_bytes: int  # 0: none
+    sources: SourcesConfig = SourcesConfig()  # by which sources are judged again, when opened
+    allow_loopback: bool = False
 
 
 class AttachEngine(Message, frozen=True, kw_only=True):

@@ -12,7 +12,9 @@ import pytest
 from vigil.clock import Anchor, SystemClock
 from vigil.data import StreamState
 from vigil.errors import Unavailable
+from vigil.fleet.policy import SourcePolicy
 from vigil.host import camera as module
+from vigil.host.access import Access
 from vigil.host.camera import Analysed, Camera
 from vigil.host.context import HostContext, Transit, detections_of
 from vigil.host.engine_link import EngineLink
@@ -77,6 +79,7 @@ class Room:
             clock=SystemClock(),
             page=self.page,
             engine=self.link,
+            access=Access(SourcePolicy()),
             send=self._send,
             post=self.posted.append,
         )
