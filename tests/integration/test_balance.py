@@ -15,7 +15,7 @@ from tests.support.waiting import until
 from vigil.v1 import analysis_pb2
 
 pytestmark = pytest.mark.timeout(120)
-SCRAPES = 40
+SCRAPES = 25
 CYCLES = 100
 
 

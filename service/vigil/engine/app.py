@@ -158,7 +158,12 @@ class Engine:
             self._infer_apart(batch, error)
             return
         for waiting, found in zip(batch, result.found, strict=True):
-            self._links[waiting.host_id].analysed(waiting.frame, found, infer_s=result.infer_s)
+            link = self._links[waiting.host_id]
+            if found is None:
+                log.error("frame_failed", error="the net's answer is not all numbers")
+                link.dropped_error(waiting.frame)
+            else:
+                link.analysed(waiting.frame, found, infer_s=result.infer_s)
             self._page.times.observe("infer", result.infer_s)
             self._page.times.observe("postprocess", result.postprocess_s)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vigil.data import U8, Detections
 from vigil.engine.precision import fastest_detector
@@ -18,7 +19,9 @@ from vigil.vision.postprocess import detections_of
 class Inferred:
     """What one batch gave, with the seconds that it spent."""
 
-    found: list[Detections]  # xyxy in input pixels, one a picture
+    found: list[
+        Detections | None
+    ]  # xyxy in input pixels, one a picture; None: the net said no numbers
     infer_s: float
     postprocess_s: float
 
@@ -74,12 +77,20 @@ class Runner:
             score_floor=self._detector.score_floor,
             nms_iou=self.manifest.nms_iou,
         )
-        return Inferred(found, forwarded_s - started_s, time.monotonic() - forwarded_s)
+        sound = _sound(logits[:count], boxes[:count])
+        answers = [one if good else None for one, good in zip(found, sound, strict=True)]
+        return Inferred(answers, forwarded_s - started_s, time.monotonic() - forwarded_s)
 
     def _padded(self, count: int) -> int:
         if self.device == "cpu":
             return count
         return next(size for size in self.buckets if size >= count)
+
+
+def _sound(logits: Tensor, boxes: Tensor) -> list[bool]:
+    """Whether each picture's answer is numbers: a NaN would pass for nothing detected."""
+    sound = ~logits.isnan().flatten(1).any(1) & boxes.isfinite().flatten(1).all(1)
+    return [bool(one) for one in sound.cpu()]
 
 
 def _resolve(device: str) -> str:

@@ -38,7 +38,10 @@ HEIGHT, WIDTH = 32, 32
 
 
 class Net(Runner):
-    """Finds one object a picture, of the class that its first pixel says; 255 makes it fail."""
+    """Finds one object a picture, of the class that its first pixel says.
+
+    255 makes it fail, 254 makes it say what is no number.
+    """
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -53,7 +56,9 @@ class Net(Runner):
         if 255 in seen:
             raise RuntimeError("this picture is poison")
         found = [
-            Detections(
+            None
+            if value == 254
+            else Detections(
                 xyxy=np.array([[1, 2, 3, 4]], np.float32),
                 score=np.array([0.9], np.float32),
                 class_id=np.array([value]),
@@ -181,6 +186,16 @@ def test_one_poisonous_picture_costs_the_others_of_its_batch_nothing(
     assert outcomes == ["analysed", "dropped_error", "analysed", "analysed"]
     host.send(0, value=7)
     assert host.answers(1)[0].outcome == "analysed"
+
+
+def test_a_frame_whose_answer_is_no_number_comes_back_as_an_error(bench: Bench, host: Host) -> None:
+    bench.net.may_go_on.clear()
+    for slot, value in enumerate((3, 254, 4)):
+        host.send(slot, value=value)
+    bench.net.may_go_on.set()
+    answers = host.answers(3)
+    outcomes = [answers[slot].outcome for slot in range(3)]
+    assert outcomes == ["analysed", "dropped_error", "analysed"]
 
 
 def test_a_host_that_dies_takes_its_frames_along(bench: Bench, host: Host) -> None:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,8 +32,9 @@ def test_buckets_are_powers_of_two_and_the_largest(runner: Runner, models: Path)
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 6])
 def test_each_picture_of_a_batch_has_its_own_answer(runner: Runner, count: int) -> None:
     inferred = runner.infer([picture(20 * index) for index in range(count)])
-    assert [len(found) for found in inferred.found] == [grid.BOXES] * count
     for found in inferred.found:
+        assert found is not None
+        assert len(found) == grid.BOXES
         assert found.score == pytest.approx([grid.SCORE] * grid.BOXES, abs=0.01)
         assert set(found.class_id) == {0}
     assert inferred.infer_s > 0
@@ -44,4 +46,22 @@ def test_a_batch_gives_what_single_pictures_give(runner: Runner) -> None:
     together = runner.infer(batch).found
     for one, found in zip(batch, together, strict=True):
         (alone,) = runner.infer([one]).found
+        assert alone is not None
+        assert found is not None
         assert alone.xyxy == pytest.approx(found.xyxy, abs=0.1)
+
+
+@pytest.mark.parametrize("where", [0, 1])
+def test_what_is_no_number_is_no_answer_and_costs_the_others_nothing(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, where: int
+) -> None:
+    raw = runner._detector.raw
+
+    def spoiled(batch: U8) -> Any:
+        answer = [part.clone() for part in raw(batch)]
+        answer[where][1, 3, 0] = float("nan")
+        return answer
+
+    monkeypatch.setattr(runner._detector, "raw", spoiled)
+    found = runner.infer([picture(value) for value in (1, 2, 3)]).found
+    assert [one is None for one in found] == [False, True, False]
