@@ -145,10 +145,12 @@ async def _until_ended(
     tell: Callable[[streams_pb2.StreamStatus], None],
 ) -> None:
     async def watch() -> None:
-        online = False
+        online, told = False, None
         async for stream in client.watch(STREAM_ID):
             status = run.last_status = stream.status
-            tell(status)
+            if (status.state, status.reason) != told:
+                tell(status)
+                told = (status.state, status.reason)
             online |= status.state == streams_pb2.StreamStatus.ONLINE
             if status.reason == streams_pb2.StreamStatus.ENDED:
                 return

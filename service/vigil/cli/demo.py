@@ -36,7 +36,7 @@ def demo(
     rendered whose truth is known, and precision and recall against it are printed at the end. A zone is
     set on the picture's lower half and a line across its middle.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     played = _rendered(console) if source is None else _given(source)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vigil-demo-")))

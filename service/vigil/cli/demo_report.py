@@ -33,10 +33,8 @@ def show_event(console: Console, event: Event) -> None:
 
 
 def show_status(console: Console, status: streams_pb2.StreamStatus) -> None:
-    """One line for a state of the stream; not again for every rate."""
+    """One line for a state of the stream."""
     name = streams_pb2.StreamStatus.State.Name(status.state)
-    if status.analysed_fps:
-        return
     reason = streams_pb2.StreamStatus.Reason.Name(status.reason) if status.reason else ""
     console.print(f"stream   {name} {reason} {status.detail}".rstrip())
 
