@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import logging
 import math
 import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 import structlog
@@ -23,7 +23,9 @@ from vigil.events.settings import EventSettings
 from vigil.fleet.local import LocalFleet
 from vigil.fleet.policy import SourcePolicy
 from vigil.fleet.settings import FleetSettings
+from vigil.logs import configure_logs, take_over_process
 from vigil.metrics.service import Reading, ServiceMetrics
+from vigil.redact import REDACTOR
 from vigil.spec import CaptureBackend
 from vigil.store.database import Database
 from vigil.store.registry import Registry
@@ -35,6 +37,9 @@ ADDRESSES_FILE = "addresses.json"  # in the state folder, while the service list
 FLEET_LEAST_S = 0.75  # for streams to end in where calls in hand took the whole grace
 FLUSH_LEAST_S = 0.25  # for Redis to take what is left
 DEFAULT_MODELS = {"cpu": "vigil-det-n", "cuda": "vigil-det-s"}
+_TRACES = structlog.processors.ExceptionRenderer(  # a frame's locals hold whole definitions
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
 _NVIDIA_DEVICE = Path("/dev/nvidiactl")  # torch would tell better, and is not loaded here
 
 
@@ -48,6 +53,8 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
 def serve(config: Config) -> int:
     """Run the service until a signal; returns the exit status."""
     configure_log(config.log)
+    take_over_process()
+    remember_password(config.redis.url)
     try:
         asyncio.run(_serve(config))
     except VigilError as error:
@@ -236,6 +243,15 @@ def models_dir(config: Config) -> Path:
     return Path(config.model.folder) if config.model.folder else default_models_dir()
 
 
+def remember_password(url: str) -> None:
+    """No log line of this process shows the password of a URL."""
+    try:
+        parts = urlsplit(url)
+        REDACTOR.remember(unquote(parts.password or ""), user=unquote(parts.username or ""))
+    except ValueError:
+        REDACTOR.remember(url)  # no URL: who knows which part of it is the password
+
+
 def configure_log(config: LogConfig) -> None:
     """Log to stderr, as lines for people or JSON."""
     renderer = (
@@ -243,20 +259,10 @@ def configure_log(config: LogConfig) -> None:
         if config.format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.dict_tracebacks
-            if config.format == "json"
-            else structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[config.level.upper()]
-        ),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    configure_logs(
+        level=config.level,
+        renderer=renderer,
+        traces=_TRACES if config.format == "json" else structlog.processors.format_exc_info,
     )
 
 

@@ -16,15 +16,18 @@ _BOUNDARY = "frame"
 class HttpServer:
     """A server on a free port of the loopback, on a thread of its own."""
 
-    def __init__(self, handler: Callable[..., BaseHTTPRequestHandler]) -> None:
+    def __init__(
+        self, handler: Callable[..., BaseHTTPRequestHandler], *, host: str = "127.0.0.1"
+    ) -> None:
         self.stopping = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), handler)
+        self._server = _Server((host, 0), handler)
         self._server.stopping = self.stopping
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}"
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -6,6 +6,7 @@ from vigil.api.secrets import shown_uri, split_user
 from vigil.api.times import timestamp
 from vigil.errors import FieldViolation, InvalidRequest, NotServedYet
 from vigil.fleet.contract import Stream, StreamStatus
+from vigil.redact import REDACTOR
 from vigil.spec import CaptureBackend, Pace, Source, StreamSpec
 from vigil.v1 import geometry_pb2, streams_pb2
 
@@ -104,6 +105,7 @@ def _source(message: streams_pb2.Source, default_backend: CaptureBackend) -> Sou
     if message.backend and message.backend not in _BACKENDS:
         raise InvalidRequest([FieldViolation("source.backend", "use OPENCV or PYAV")])
     uri, username, password = split_user(message.uri)
+    REDACTOR.remember(password or given.password, user=username or given.username)
     if uri != message.uri and (given.username or given.password):
         raise InvalidRequest(
             [

@@ -4,6 +4,7 @@ from google.protobuf.any_pb2 import Any
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from vigil.errors import FieldViolation, InvalidRequest, VigilError
+from vigil.redact import REDACTOR
 
 # A status travels in HTTP/2 trailers, and clients refuse more than 8 KiB of them by default. Details are
 # there twice, once percent-encoded.
@@ -55,6 +56,6 @@ def _violations(error: VigilError) -> tuple[FieldViolation, ...]:
 
 def _shortened(text: str, length: int) -> str:
     """At most ``length`` characters, in printable ASCII: a trailer has no other."""
-    plain = text.encode("ascii", "backslashreplace").decode("ascii")
+    plain = REDACTOR.text(text).encode("ascii", "backslashreplace").decode("ascii")
     plain = "".join(character if character.isprintable() else " " for character in plain)
     return plain if len(plain) <= length else f"{plain[: length - 3]}..."

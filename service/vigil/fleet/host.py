@@ -33,6 +33,7 @@ from vigil.ipc.messages import (
 from vigil.ipc.slab import PICTURE_SLOTS, SLOTS_A_STREAM, Slots
 from vigil.metrics.page import Page
 from vigil.metrics.totals import AccountTotals, StageTotals
+from vigil.redact import REDACTOR
 from vigil.spec import StreamSpec
 from vigil.vision.manifest import Manifest
 
@@ -269,6 +270,8 @@ class HostKeeper:
         placed.stopped.clear()
         self._page.ledger(placed.record).clear()  # ours to write until the host has the stream
         self._world.accounts.begin(placed.spec.stream_id, self._page, placed.record)
+        source = placed.spec.source
+        REDACTOR.remember(source.password, user=source.username)
         self.send(StartStream(record=placed.record, spec=placed.spec))
 
     def _take(self, parcel: Parcel[FromHost]) -> None:

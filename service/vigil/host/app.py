@@ -46,6 +46,7 @@ from vigil.ipc.messages import (
 )
 from vigil.ipc.slab import SLOTS_A_STREAM, Slab, Slots
 from vigil.metrics.page import Page
+from vigil.redact import REDACTOR
 
 log = structlog.get_logger()
 
@@ -206,6 +207,8 @@ class Host:
         return room.camera if room else None
 
     def _start_stream(self, start: StartStream) -> None:
+        source = start.spec.source
+        REDACTOR.remember(source.password, user=source.username)
         first = start.record * SLOTS_A_STREAM
         camera = Camera(
             start.spec,

@@ -17,6 +17,7 @@ from vigil.host.play import Ended, Play
 from vigil.host.timeline import TimeWentBack
 from vigil.ipc.channel import ChannelClosed
 from vigil.ipc.messages import StreamReport
+from vigil.redact import REDACTOR
 
 log = structlog.get_logger()
 
@@ -151,7 +152,7 @@ class Reader:
                 stream_id=self._camera.spec.stream_id,
                 state=state,
                 reason=ended.reason if ended else None,
-                detail=ended.detail if ended else "",
+                detail=REDACTOR.text(ended.detail) if ended else "",
                 retry_in_s=retry_in_s,
                 reconnects=self._reconnects,
             )

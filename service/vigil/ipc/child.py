@@ -1,10 +1,10 @@
 """What every child process of the service does first."""
 
-import logging
 import signal
-import sys
 
 import structlog
+
+from vigil.logs import configure_logs, take_over_process
 
 
 def become_child(process: str) -> None:
@@ -15,15 +15,10 @@ def become_child(process: str) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    configure_logs(
+        level="info",
+        renderer=structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
+        traces=structlog.processors.format_exc_info,
     )
+    take_over_process()
     structlog.contextvars.bind_contextvars(process=process)
