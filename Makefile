@@ -18,12 +18,13 @@ help: ## Show this list
 
 install: $(STAMP) ## Make .venv with everything that demo and test need
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt tests/peers.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "vigil needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt \
-		-e '.[embedded,video,train,evaluate,dev]'
+		-e '.[embedded,video,train,evaluate,peers,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r tests/peers.txt
 	@touch $@
 
 demo: $(STAMP) ## See it work; SOURCE=file|rtsp://…|http://…, DURATION=seconds
