@@ -61,6 +61,15 @@ def test_a_camera_that_goes_away_is_offline_and_comes_back(site: Any, camera: Rt
     assert samples.accounts()["door"].balances
 
 
+def test_a_camera_is_open_at_the_first_try(site: Any, camera: RtspCamera) -> None:
+    """Asking it first where it leads to must not make it refuse the one who asks next."""
+    for index in range(6):
+        stream_id = f"again-{index}"
+        site.add(stream_id, camera.url)
+        assert site.wait_online(stream_id).status.reconnects == 0
+        site.remove(stream_id)
+
+
 def test_a_camera_that_stalls_is_offline_within_ten_seconds(site: Any, camera: RtspCamera) -> None:
     site.add("stalls", camera.url, rules=[MARKER])
     site.wait_online("stalls")

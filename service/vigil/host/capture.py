@@ -107,11 +107,11 @@ def _open_file(source: Source, limits: CaptureLimits, access: Access) -> Capture
 def _open_network(source: Source, limits: CaptureLimits, access: Access) -> Capture:
     timeout_s = limits.open_timeout_s
     try:
-        source, address = find(source, access, timeout_s=timeout_s)
+        with find(source, access, timeout_s=timeout_s) as (found, address):
+            return OpenCvCapture(found, limits, address=address, connect=access.connect)
     except OSError as error:
         detail = unreachable(urlsplit(source.uri), error)
         raise CaptureFailed(OfflineReason.UNREACHABLE, detail) from None
-    return OpenCvCapture(source, limits, address=address, connect=access.connect)
 
 
 class OpenCvCapture:

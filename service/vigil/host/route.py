@@ -1,19 +1,22 @@
 """Where a network source really is: redirects followed, names pinned to an address that was judged."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import msgspec
 
 from vigil.host.access import Access, Refused
-from vigil.host.rtsp_probe import RtspAnswer, describe, port_of
+from vigil.host.rtsp_probe import RtspAnswer, described, port_of
 from vigil.spec import Source
 
 MOST_REDIRECTS = 3
 
 
-def find(source: Source, access: Access, *, timeout_s: float) -> tuple[Source, str]:
-    """Where a source leads to, and the address that FFmpeg is given for it.
+@contextmanager
+def find(source: Source, access: Access, *, timeout_s: float) -> Iterator[tuple[Source, str]]:
+    """Where a source leads to, and the address that FFmpeg is given for it, within the context.
 
     FFmpeg would follow an RTSP redirect to anywhere: it is looked for first, and each place is judged.
     HTTP, HTTPS and RTSPS go through the host's proxy, which judges what they lead to.
@@ -24,11 +27,14 @@ def find(source: Source, access: Access, *, timeout_s: float) -> tuple[Source, s
         parts = urlsplit(source.uri)
         if not parts.scheme.startswith("rtsp"):
             access.addresses(parts.hostname or "", port_of(parts))
-            return source, ffmpeg_address(source)
-        answer, peer = _asked(source, access, timeout_s)
-        moved_to = answer.header("location") if answer and 300 <= answer.status < 400 else ""
-        if not moved_to:
-            return source, ffmpeg_address(source, pinned=peer if parts.scheme == "rtsp" else "")
+            yield source, ffmpeg_address(source)
+            return
+        with _asked(source, access, timeout_s) as (answer, peer):
+            moved_to = answer.header("location") if answer and 300 <= answer.status < 400 else ""
+            if not moved_to:
+                pinned = peer if parts.scheme == "rtsp" else ""
+                yield source, ffmpeg_address(source, pinned=pinned)
+                return
         source = _moved(source, moved_to)
     raise Refused("it redirects too often")
 
@@ -51,7 +57,10 @@ def ffmpeg_address(source: Source, *, pinned: str = "") -> str:
     return parts._replace(netloc=user + place).geturl()
 
 
-def _asked(source: Source, access: Access, timeout_s: float) -> tuple[RtspAnswer | None, str]:
+@contextmanager
+def _asked(
+    source: Source, access: Access, timeout_s: float
+) -> Iterator[tuple[RtspAnswer | None, str]]:
     """The answer to a DESCRIBE, none where it is not RTSP, and the address that gave it."""
     peer = ""
 
@@ -61,10 +70,12 @@ def _asked(source: Source, access: Access, timeout_s: float) -> tuple[RtspAnswer
         peer = str(made.getpeername()[0])
         return made
 
-    try:
-        return describe(source, connect, timeout_s=timeout_s), peer
-    except ValueError:
-        return None, peer  # FFmpeg and the diagnosis have their own say on it
+    with ExitStack() as stack:
+        try:
+            answer = stack.enter_context(described(source, connect, timeout_s=timeout_s))
+        except ValueError:
+            answer = None  # FFmpeg and the diagnosis have their own say on it
+        yield answer, peer
 
 
 def _moved(source: Source, location: str) -> Source:

@@ -6,6 +6,8 @@ import re
 import socket
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
@@ -44,12 +46,24 @@ def describe(source: Source, connect: Connect, *, timeout_s: float) -> RtspAnswe
 
     Raises OSError, ValueError where the answer is not RTSP, and what ``connect`` raises.
     """
+    with described(source, connect, timeout_s=timeout_s) as answer:
+        return answer
+
+
+@contextmanager
+def described(source: Source, connect: Connect, *, timeout_s: float) -> Iterator[RtspAnswer]:
+    """The same, and the connection stays while the context lasts. Raises as `describe`.
+
+    A server that has one pipeline for all viewers (GStreamer's does) tears it down when the last one
+    hangs up, and refuses whoever comes meanwhile: seen with 5 of 8 opens right behind a DESCRIBE.
+    """
     parts = urlsplit(source.uri)
     deadline_s = time.monotonic() + timeout_s
-    with connect((parts.hostname or "", port_of(parts)), timeout_s) as plain:
-        stream = plain
+    with ExitStack() as stack:
+        stream = stack.enter_context(connect((parts.hostname or "", port_of(parts)), timeout_s))
         if parts.scheme == "rtsps":
-            stream = _unverified().wrap_socket(plain, server_hostname=parts.hostname)
+            encrypted = _unverified().wrap_socket(stream, server_hostname=parts.hostname)
+            stream = stack.enter_context(encrypted)
         uri = parts._replace(netloc=f"{_bracketed(parts.hostname)}:{port_of(parts)}").geturl()
         answer = _ask(stream, uri, sequence=1, authorization="", deadline_s=deadline_s)
         if answer.status == 401 and source.username:
@@ -57,7 +71,7 @@ def describe(source: Source, connect: Connect, *, timeout_s: float) -> RtspAnswe
             answer = _ask(
                 stream, uri, sequence=2, authorization=authorization, deadline_s=deadline_s
             )
-        return answer
+        yield answer
 
 
 def basic(source: Source) -> str:
