@@ -8,7 +8,7 @@ import numpy as np
 
 from vigil.data import U8, Detections, Event, Track
 from vigil.engine.runner import Runner
-from vigil.errors import VigilError
+from vigil.errors import DamagedModel, VigilError
 from vigil.host.capture import CaptureFailed, CaptureLimits, configure_process, open_capture
 from vigil.host.run import Thresholds
 from vigil.host.sampling import Sampler
@@ -90,6 +90,10 @@ class Offline:
         drawn = np.empty((*manifest.input_hw, 3), np.uint8)
         letterbox.draw(image, drawn)
         found = self._runner.infer([drawn]).found[0]
+        if found is None:
+            raise DamagedModel(
+                f"{manifest.name!r} answered with what is no number; run `vigil models verify`"
+            )
         return Detections(
             xyxy=letterbox.to_source_normalised(found.xyxy),
             score=found.score,
