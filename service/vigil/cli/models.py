@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from vigil.cli.describe_model import describe_command
 from vigil.cli.import_model import import_command
 from vigil.cli.output import columns, echo_json
 from vigil.errors import VigilError
@@ -20,10 +21,11 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON ob
 
 @click.group(epilog="Example: vigil models list")
 def models() -> None:
-    """List, show, verify and import models."""
+    """List, show, describe, verify and import models."""
 
 
 models.add_command(import_command)
+models.add_command(describe_command)
 
 
 @models.command("list", epilog="Example: vigil models list --json")
