@@ -17,6 +17,11 @@ from vigil.metrics.service import ServiceMetrics
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy" / "prometheus"
 ALERTS = re.findall(r"^ +- alert: (\w+)", (FOLDER / "alerts.yml").read_text(), re.MULTILINE)
+ASKING = [
+    FOLDER / "recording.yml",
+    FOLDER / "alerts.yml",
+    *sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json")),
+]
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None,
     reason="needs promtool, from Debian's package prometheus (.ci/run installs it)",
@@ -86,7 +91,8 @@ def test_an_alert_has_a_paragraph_for_who_is_called(alert: str) -> None:
     assert f"### {alert}\n" in (ROOT / "docs" / "operating.md").read_text()
 
 
-def test_rules_ask_for_metrics_that_vigil_has() -> None:
+@pytest.mark.parametrize("file", ASKING, ids=lambda file: file.name)
+def test_what_is_asked_for_is_what_vigil_has(file: Path) -> None:
     metrics = ServiceMetrics()
     metrics.expose(Fleet())
     page = render(metrics.registry).decode()
@@ -95,10 +101,9 @@ def test_rules_ask_for_metrics_that_vigil_has() -> None:
         for family in text_string_to_metric_families(page)
         for name in (family.name, f"{family.name}_total", *(s.name for s in family.samples))
     }
-    for file in ("recording.yml", "alerts.yml"):
-        asked = set(re.findall(r"(?<![\w:])vigil_\w+(?=\{)", (FOLDER / file).read_text()))
-        assert asked
-        assert asked <= had, file
+    asked = set(re.findall(r"(?<![\w:])(?:vigil|grpc)_\w+(?=\{)", file.read_text()))
+    assert asked
+    assert asked <= had
 
 
 def test_the_objective_is_a_bucket() -> None:
