@@ -95,6 +95,7 @@ def test_an_alert_has_a_paragraph_for_who_is_called(alert: str) -> None:
 def test_what_is_asked_for_is_what_vigil_has(file: Path) -> None:
     metrics = ServiceMetrics()
     metrics.expose(Fleet())
+    metrics.call_handled(service="vigil.v1.StreamService", method="X", code="OK", duration_s=0.01)
     page = render(metrics.registry).decode()
     had = {
         name
