@@ -15,7 +15,7 @@ from tests.support.waiting import until
 from vigil.v1 import analysis_pb2
 
 pytestmark = pytest.mark.timeout(120)
-SCRAPES = 25
+SCRAPES = 300
 CYCLES = 100
 
 
@@ -23,8 +23,7 @@ def test_every_scrape_balances_under_load(site: Any, clips: Clips) -> None:
     """Read = outcomes + in flight, for each stream, and no counter of a stream ever goes back."""
     for index in range(4):
         site.add(f"load-{index}", clips.long.as_uri(), detect_fps=25, source_loop=True)
-    site.add("load-fast", clips.long.as_uri(), detect_fps=25, source_loop=True, source_pace=2)
-    site.wait_online("load-fast")
+    site.wait_online("load-3")
     stop = threading.Event()
     churn = threading.Thread(target=add_and_remove, args=(site, clips, stop))
     push = threading.Thread(target=push_frames, args=(site, stop))
@@ -50,11 +49,10 @@ def test_every_scrape_balances_under_load(site: Any, clips: Clips) -> None:
         for thread in (churn, push):
             thread.join()
     assert in_flight > 0, "some of these scrapes met frames on their way"
-    assert last["load-fast"].dropped == {}
 
 
 def add_and_remove(site: Any, clips: Clips, stop: threading.Event) -> None:
-    while not stop.is_set():
+    while not stop.wait(0.05):
         site.add("churn", clips.short.as_uri(), detect_fps=25)
         site.remove("churn")
 
@@ -63,7 +61,7 @@ def push_frames(site: Any, stop: threading.Event) -> None:
     def requests() -> Iterator[analysis_pb2.AnalyzeFramesRequest]:
         yield analysis_pb2.AnalyzeFramesRequest(stream=spec_of("balance-push", "push:"))
         for index in itertools.count():
-            if stop.is_set():
+            if stop.wait(0.01):
                 return
             frame = analysis_pb2.PushedFrame(image=videos.jpeg(index))
             yield analysis_pb2.AnalyzeFramesRequest(frame=frame)

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture(scope="module")
 def film(clips: Any) -> FilmTruth:
-    scene = Scene(SEED, duration_s=SECONDS, width_px=960, height_px=540, fps=FPS)
+    scene = Scene(SEED, duration_s=SECONDS, width_px=640, height_px=360, fps=FPS)
     return render_to_file(scene, clips.root / "scene.mp4")
 
 
