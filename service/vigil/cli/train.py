@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vigil.accuracy.detector import SCORE_FLOOR, operating_thresholds, read_image
 from vigil.accuracy.finder import LetterboxFinder
+from vigil.cli.train_classifier import classifier
 from vigil.training.batches import Source
 from vigil.training.export import ModelFacts, averaged_net, write_model
 from vigil.training.labels import read_truth
@@ -25,6 +26,9 @@ from vigil.vision.weights import load_net
 @click.group(epilog="Example: vigil train detector --recipe models/vigil-det-n/recipe.toml")
 def train() -> None:
     """Train a model."""
+
+
+train.add_command(classifier)
 
 
 @train.command(

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from vigil.errors import DamagedModel
 from vigil.vision.manifest import Manifest, verify
@@ -37,7 +38,7 @@ def load_net(manifest: Manifest) -> DetectorNet:
     return net.eval()
 
 
-def save_weights(net: DetectorNet, path: Path) -> str:
+def save_weights(net: nn.Module, path: Path) -> str:
     """Write a net's weights in half precision; gives the file's sha256."""
     tensors = {
         key: (value.half() if value.is_floating_point() else value).cpu().contiguous()

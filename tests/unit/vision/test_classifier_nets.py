@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from vigil.errors import UnknownModel
+from vigil.training.classify.initialise import initialise
 from vigil.vision.nets.classifier import FAMILIES, Classifier, build_classifier
 from vigil.vision.nets.lenet import LeNet5, ScaledTanh, Subsample, TableConv
 
@@ -34,6 +35,7 @@ def test_every_net_overfits_32_pictures(name: str) -> None:
     torch.manual_seed(1)
     side = max(FAMILIES[name].least_px, 20)
     net = build_classifier(name, classes=CLASSES, input_px=side, dropout=0.0).train()
+    initialise(net, "xavier" if name == "lenet5" else "he")
     images, labels = pictures(32, side), torch.arange(32) % CLASSES
     optimiser = torch.optim.Adam(net.parameters(), lr=3e-3 if name == "lenet5" else 5e-4)
     for _ in range(80):

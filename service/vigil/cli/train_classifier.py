@@ -1,0 +1,200 @@
+"""`vigil train classifier`: from labelled pictures to a model, resumably."""
+
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from vigil.cli.output import echo_json
+from vigil.training.classify.examples import (
+    ExampleSet,
+    read_archive,
+    read_examples,
+    read_pixels,
+    split_by_group,
+)
+from vigil.training.classify.export import ClassifierFacts
+from vigil.training.classify.finish import finish
+from vigil.training.classify.initialise import Initialisation
+from vigil.training.classify.loop import ClassifierTrainer, Labelled
+from vigil.training.classify.recipe import (
+    NO_AUGMENTATION,
+    Augmentation,
+    ClassifierRecipe,
+    OptimiserName,
+    ScheduleName,
+)
+from vigil.training.classify.report import confusion_text
+from vigil.vision.nets.classifier import FAMILIES
+
+
+@click.command(
+    epilog="Example: vigil train classifier --data crops --arch cropnet --name vehicle-type"
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="A folder with a folder for each class; a .csv with the columns file, class and, at will, group; "
+    "or an .npz of JPEG pictures, whose part 'test' validates.",
+)
+@click.option("--arch", type=click.Choice(list(FAMILIES)), default="cropnet", show_default=True)
+@click.option("--name", help="The model's name (the net's).")
+@click.option(
+    "--run",
+    "run_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where checkpoint, log and report lie (runs/NAME); an earlier run there is resumed.",
+)
+@click.option(
+    "--models-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("models"),
+    show_default=True,
+)
+@click.option("--group", default="", help="Regular expression: its parentheses are a file's group.")
+@click.option("--val-share", type=click.FloatRange(0.01, 0.9), default=0.2, show_default=True)
+@click.option(
+    "--input", "input_px", type=click.IntRange(16, 512), help="Pixels a side (the net's)."
+)
+@click.option("--epochs", type=click.IntRange(1), default=30, show_default=True)
+@click.option("--batch", type=click.IntRange(2), default=128, show_default=True)
+@click.option(
+    "--optimiser", type=click.Choice(get_args(OptimiserName)), default="nesterov", show_default=True
+)
+@click.option("--rate", type=click.FloatRange(0, min_open=True), default=0.05, show_default=True)
+@click.option("--weight-decay", type=click.FloatRange(0), default=5e-4, show_default=True)
+@click.option(
+    "--schedule", type=click.Choice(get_args(ScheduleName)), default="cosine", show_default=True
+)
+@click.option("--warmup", type=click.FloatRange(0), default=1.0, show_default=True, help="Epochs.")
+@click.option(
+    "--init", type=click.Choice(get_args(Initialisation)), default="he", show_default=True
+)
+@click.option("--dropout", type=click.FloatRange(0, 0.95), help="The paper's, if not given.")
+@click.option("--smoothing", type=click.FloatRange(0, 0.5), default=0.0, show_default=True)
+@click.option("--balance", is_flag=True, help="Rare classes weigh as much as common ones.")
+@click.option("--augment/--no-augment", default=True, show_default=True)
+@click.option("--flip/--no-flip", default=True, show_default=True, help="Mirrored pictures, too.")
+@click.option("--patience", type=click.IntRange(0), default=0, help="Epochs without a better one.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32")
+@click.option("--json", "as_json", is_flag=True, help="The report as one JSON object on stdout.")
+def classifier(
+    data: Path,
+    arch: str,
+    name: str | None,
+    run_folder: Path | None,
+    models_dir: Path,
+    group: str,
+    val_share: float,
+    input_px: int | None,
+    device: str,
+    precision: str,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Train a classifier of crops; write its model, and a report beside the run."""
+    console = Console(stderr=True)
+    model = name or arch
+    recipe = _recipe(arch, input_px or FAMILIES[arch].input_px, **flags)
+    training, validation = _parts(data, group=group, val_share=val_share, seed=recipe.seed)
+    folder = run_folder or Path("runs") / model
+    trainer = ClassifierTrainer(
+        recipe, training.classes, folder, device=device, precision=precision
+    )
+    if trainer.resume():
+        console.print(f"resumed at step {trainer.step}")
+    console.print(
+        f"{len(training.examples)} pictures to learn from, {len(validation.examples)} to validate"
+    )
+    held_out = _labelled(validation, recipe.input_px)
+    if not _run(trainer, _labelled(training, recipe.input_px), held_out, console):
+        console.print(f"stopped at step {trainer.step}; the same command goes on from there")
+        return
+    facts = ClassifierFacts(
+        name=model,
+        architecture=arch,
+        classes=training.classes,
+        input_px=recipe.input_px,
+        training_data=f"{data.name}: {len(training.examples)} pictures",
+    )
+    described, manifest = finish(trainer, held_out, facts, models_dir)
+    if as_json:
+        echo_json({"model": model, "weights": str(manifest.weights_path), **described})
+        return
+    console.print(confusion_text(training.classes, described["confusion"]), highlight=False)
+    console.print(
+        f"accuracy {described['accuracy']:.3f}, balanced {described['balanced_accuracy']:.3f}; "
+        f"temperature {described['temperature']:.2f}; report: {folder / 'report.json'}"
+    )
+    click.echo(f"{manifest.weights_path}: {manifest.weights_path.stat().st_size} bytes")
+
+
+def _recipe(arch: str, input_px: int, **flags: Any) -> ClassifierRecipe:
+    varied = Augmentation() if flags["flip"] else Augmentation(flip_chance=0.0)
+    return ClassifierRecipe(
+        architecture=arch,
+        input_px=input_px,
+        epochs=flags["epochs"],
+        batch=flags["batch"],
+        seed=flags["seed"],
+        optimiser=cast(OptimiserName, flags["optimiser"]),
+        learning_rate=flags["rate"],
+        weight_decay=flags["weight_decay"],
+        schedule=cast(ScheduleName, flags["schedule"]),
+        warmup_epochs=flags["warmup"],
+        initialisation=cast(Initialisation, flags["init"]),
+        dropout=flags["dropout"],
+        label_smoothing=flags["smoothing"],
+        balance=flags["balance"],
+        augmentation=varied if flags["augment"] else NO_AUGMENTATION,
+        patience_epochs=flags["patience"],
+    )
+
+
+def _parts(data: Path, *, group: str, val_share: float, seed: int) -> tuple[ExampleSet, ExampleSet]:
+    if data.suffix == ".npz":
+        return read_archive(data, part="train"), read_archive(data, part="test")
+    examples = read_examples(data, group_pattern=group)
+    return split_by_group(examples, val_share=val_share, seed=seed)
+
+
+def _labelled(examples: ExampleSet, input_px: int) -> Labelled:
+    return Labelled(read_pixels(examples, input_px=input_px), examples.labels)
+
+
+def _run(
+    trainer: ClassifierTrainer, training: Labelled, validation: Labelled, console: Console
+) -> bool:
+    stopping = threading.Event()
+    before: dict[int, Callable[..., Any] | int | None] = {
+        number: signal.signal(number, lambda *_: stopping.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+    )
+    try:
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("training", completed=trainer.step)
+
+            def show(step: int, total: int, loss: float) -> None:
+                told = f"loss {loss:.2f}"
+                if trainer.history:
+                    told += f", validation {trainer.history[-1].val_accuracy:.3f}"
+                bar.update(task, completed=step, total=total, description=told)
+
+            return trainer.run(training, validation, stopping=stopping.is_set, show=show)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,187 @@
+"""Labelled pictures of a classifier: a folder for each class, a CSV, or CIFAR-10's subset."""
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vigil.training.labels import UnusableDataSet
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+_PAD_GREY = 114
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One labelled picture. Pictures of one ``group`` (a camera, a track) are never split up."""
+
+    place: str  # for people: a path, or where in an archive
+    label: int
+    group: str
+    encoded: bytes | None = None  # where the picture is in an archive; else it is read from place
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleSet:
+    """Examples and the names of their classes."""
+
+    classes: tuple[str, ...]
+    examples: tuple[Example, ...]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The label of every example (N,)."""
+        return np.array([example.label for example in self.examples], np.int64)
+
+    def only(self, examples: Sequence[Example]) -> "ExampleSet":
+        """Some of the examples, with all of the classes."""
+        return replace(self, examples=tuple(examples))
+
+
+def read_examples(path: Path, *, group_pattern: str = "") -> ExampleSet:
+    """A folder that has a folder for each class, or a CSV with the columns file, class and, at will, group.
+
+    ``group_pattern`` is a regular expression: what its first parentheses match of a file's name is its
+    group. Without group or pattern every picture is a group of its own. Raises UnusableDataSet.
+    """
+    rows = _csv_rows(path) if path.suffix == ".csv" else _folder_rows(path)
+    if not rows:
+        raise UnusableDataSet(
+            f"{path} has no labelled pictures: name a folder with a folder of pictures for each class, "
+            "or a .csv with the columns file and class"
+        )
+    classes = tuple(sorted({name for _, name, _ in rows}))
+    if len(classes) < 2:
+        raise UnusableDataSet(f"{path} has the one class {classes[0]!r}; a classifier needs two")
+    index = {name: i for i, name in enumerate(classes)}
+    pattern = _compiled(group_pattern)
+    examples = [
+        Example(str(file), index[name], group or _group(file, pattern))
+        for file, name, group in rows
+    ]
+    return ExampleSet(classes, tuple(examples))
+
+
+def read_archive(path: Path, *, part: str) -> ExampleSet:
+    """A part (train, test) of an .npz with classes, <part>_offsets, <part>_jpeg and <part>_labels."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            offsets = archive[f"{part}_offsets"]
+            encoded: bytes = archive[f"{part}_jpeg"].tobytes()
+            labels = archive[f"{part}_labels"]
+            classes = tuple(str(name) for name in archive["classes"])
+    except (OSError, KeyError, ValueError) as error:
+        raise UnusableDataSet(f"{path} is no archive of JPEG pictures ({error})") from error
+    examples = [
+        Example(f"{part}/{i}", int(label), f"{part}/{i}", encoded[offsets[i] : offsets[i + 1]])
+        for i, label in enumerate(labels)
+    ]
+    return ExampleSet(classes, tuple(examples))
+
+
+def split_by_group(
+    data: ExampleSet, *, val_share: float, seed: int
+) -> tuple[ExampleSet, ExampleSet]:
+    """Training and validation parts that share no group.
+
+    Groups are drawn by lot, those with the rarest class first, and go to validation as long as it has less
+    than its share of that class. Raises UnusableDataSet where a class would be in one part only.
+    """
+    by_group: dict[str, list[Example]] = defaultdict(list)
+    for example in data.examples:
+        by_group[example.group].append(example)
+    totals = np.bincount(data.labels, minlength=len(data.classes))
+    order = np.random.default_rng(seed).permutation(sorted(by_group))
+    rarest = {
+        name: min((e.label for e in by_group[name]), key=lambda c: totals[c]) for name in by_group
+    }
+    held = np.zeros(len(data.classes))
+    validation: set[str] = set()
+    for name in sorted(order, key=lambda group: totals[rarest[group]]):
+        if held[rarest[name]] + 0.5 <= val_share * totals[rarest[name]]:
+            validation.add(str(name))
+            for example in by_group[name]:
+                held[example.label] += 1
+    parts = (
+        data.only([e for e in data.examples if e.group not in validation]),
+        data.only([e for e in data.examples if e.group in validation]),
+    )
+    for part, called in zip(parts, ("training", "validation"), strict=True):
+        missing = set(range(len(data.classes))) - set(part.labels.tolist())
+        if missing:
+            names = ", ".join(data.classes[i] for i in sorted(missing))
+            raise UnusableDataSet(
+                f"no {called} pictures of {names}: its groups are too few to be split; add pictures "
+                "from another camera, or change the share or the groups"
+            )
+    return parts
+
+
+def read_pixels(data: ExampleSet, *, input_px: int) -> NDArray[np.uint8]:
+    """Every picture, letterboxed to a square: (N, input_px, input_px, 3) uint8 BGR, in memory."""
+    pixels = np.empty((len(data.examples), input_px, input_px, 3), np.uint8)
+    for i, example in enumerate(data.examples):
+        if example.encoded is None:
+            image = cv2.imread(example.place, cv2.IMREAD_COLOR)
+        else:
+            image = cv2.imdecode(np.frombuffer(example.encoded, np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise UnusableDataSet(f"{example.place} is no picture that can be read; remove it")
+        pixels[i] = square(np.asarray(image, np.uint8), side_px=input_px)
+    return pixels
+
+
+def square(image: NDArray[np.uint8], *, side_px: int) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) in the middle of a grey square (side_px, side_px, 3), its aspect kept."""
+    height, width = image.shape[:2]
+    scale = side_px / max(height, width)
+    new_w, new_h = max(1, round(width * scale)), max(1, round(height * scale))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    out = np.full((side_px, side_px, 3), _PAD_GREY, np.uint8)
+    top, left = (side_px - new_h) // 2, (side_px - new_w) // 2
+    out[top : top + new_h, left : left + new_w] = cv2.resize(
+        image, (new_w, new_h), interpolation=how
+    )
+    return out
+
+
+def _folder_rows(root: Path) -> list[tuple[Path, str, str]]:
+    return [
+        (file, folder.name, "")
+        for folder in sorted(root.iterdir() if root.is_dir() else [])
+        if folder.is_dir()
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in _SUFFIXES
+    ]
+
+
+def _csv_rows(path: Path) -> list[tuple[Path, str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [
+                (path.parent / row["file"], row["class"], row.get("group") or "")
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, KeyError) as error:
+        raise UnusableDataSet(f"{path} needs the columns file and class ({error})") from error
+
+
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    try:
+        compiled = re.compile(pattern) if pattern else None
+    except re.error as error:
+        raise UnusableDataSet(f"{pattern!r} is no regular expression ({error})") from error
+    if compiled is not None and compiled.groups < 1:
+        raise UnusableDataSet(f"{pattern!r} has no parentheses around what names the group")
+    return compiled
+
+
+def _group(file: Path, pattern: re.Pattern[str] | None) -> str:
+    found = pattern.search(file.name) if pattern is not None else None
+    return found.group(1) if found else str(file)

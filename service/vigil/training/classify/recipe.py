@@ -1,0 +1,48 @@
+"""What a classifier's run does: net, optimiser, schedule, augmentation, when it stops."""
+
+from typing import Literal
+
+import msgspec
+
+from vigil.training.classify.initialise import Initialisation
+
+OptimiserName = Literal["sgd", "nesterov", "adam", "adamw"]
+ScheduleName = Literal["constant", "step", "cosine"]
+
+
+class Augmentation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How pictures are varied; `none` is no variation."""
+
+    shift: float = 0.125  # of the side: 4 px of 32
+    flip_chance: float = 0.5
+    colour_chance: float = 0.5
+    colour: float = 0.3
+    erase_chance: float = 0.25
+
+
+NO_AUGMENTATION = Augmentation(shift=0.0, flip_chance=0.0, colour_chance=0.0, erase_chance=0.0)
+
+
+class ClassifierRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole run. Kept beside the checkpoint; a resume must name the same."""
+
+    architecture: str
+    input_px: int
+    epochs: int = 30
+    batch: int = 128
+    seed: int = 1
+    optimiser: OptimiserName = "nesterov"
+    learning_rate: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4  # L2 for sgd and adam, decoupled for adamw; not of norms and biases
+    schedule: ScheduleName = "cosine"
+    warmup_epochs: float = 1.0
+    step_epochs: int = 10  # of the step schedule: how often the rate falls to a tenth
+    initialisation: Initialisation = "he"
+    dropout: float | None = None  # None: the paper's
+    label_smoothing: float = 0.0
+    balance: bool = False  # weigh classes by the inverse of their share
+    augmentation: Augmentation = Augmentation()
+    ema_decay: float = 0.998
+    clip_norm: float = 5.0
+    patience_epochs: int = 0  # stop after so many without a better validation; 0: never

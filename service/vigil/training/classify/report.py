@@ -1,0 +1,47 @@
+"""What a run came to, as one JSON file and as text: accuracy, recalls, confusion matrix, calibration."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vigil.training.classify.judge import Judgement
+
+
+def report(
+    classes: Sequence[str], *, before: Judgement, after: Judgement, temperature: float
+) -> dict[str, Any]:
+    """The report of validation, before and after the temperature was fitted."""
+    return {
+        "accuracy": round(after.accuracy, 4),
+        "balanced_accuracy": round(after.balanced_accuracy, 4),
+        "recall": {
+            label: None if np.isnan(recall) else round(float(recall), 4)
+            for label, recall in zip(classes, after.recalls, strict=True)
+        },
+        "confusion": after.confusion.tolist(),
+        "temperature": round(temperature, 4),
+        "calibration_error": round(after.calibration_error, 4),
+        "calibration_error_uncalibrated": round(before.calibration_error, 4),
+        "log_loss": round(after.log_loss, 4),
+        "log_loss_uncalibrated": round(before.log_loss, 4),
+    }
+
+
+def write_report(path: Path, described: dict[str, Any]) -> None:
+    """Write a report as JSON."""
+    path.write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def confusion_text(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
+    """The confusion matrix for people: a row is a truth, a column an answer."""
+    names = max(len(label) for label in classes)
+    width = max(4, *(len(str(count)) for row in confusion for count in row))
+    heads = " ".join(label[:width].rjust(width) for label in classes)
+    rows = [
+        f"{label.ljust(names)}  " + " ".join(str(count).rjust(width) for count in row)
+        for label, row in zip(classes, confusion, strict=True)
+    ]
+    return "\n".join([f"{' ' * names}  {heads}", *rows])

@@ -1,0 +1,88 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.unit.training.classify.crops import CLASSES, labelled, write_folders
+from vigil.cli import main
+from vigil.errors import DamagedModel
+from vigil.vision.classifier import classify, load_classifier
+from vigil.vision.manifest import load_manifest, verify
+
+
+def train(folder: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(
+        main,
+        [
+            "train", "classifier", "--data", str(folder / "crops"), "--name", "place",
+            "--run", str(folder / "run"), "--models-dir", str(folder / "models"),
+            "--input", "20", "--batch", "12", "--epochs", "10", "--rate", "0.02",
+            "--group", r"^(cam\d+)", "--val-share", "0.25", *arguments,
+        ],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("classifier")
+    write_folders(folder / "crops", count=16)
+    result = train(folder, "--json")
+    assert result.exit_code == 0, result.output
+    (folder / "told.json").write_text(result.stdout)
+    return folder
+
+
+def test_training_tells_one_json_object(place: Path) -> None:
+    told = json.loads((place / "told.json").read_text())
+    assert told["accuracy"] >= 0.9
+    assert np.array(told["confusion"]).sum() == 12
+    assert set(told["recall"]) == set(CLASSES)
+    assert json.loads((place / "run" / "report.json").read_text())["accuracy"] == told["accuracy"]
+
+
+def test_the_result_is_a_model_that_classifies(place: Path) -> None:
+    manifest = load_manifest("place", models_dir=place / "models")
+    assert manifest.task == "classification"
+    assert manifest.classes == CLASSES
+    verify(manifest)
+    net = load_classifier(manifest)
+    assert float(net.temperature) > 0
+    crops = labelled(9, seed=7)
+    chances = classify(net, crops.images)
+    assert chances.shape == (9, 3)
+    assert (chances.argmax(1) == crops.labels).mean() >= 0.8
+    assert "recall" in manifest.card_path.read_text()
+
+
+def test_damaged_weights_are_refused(place: Path, tmp_path: Path) -> None:
+    manifest = load_manifest("place", models_dir=place / "models")
+    (tmp_path / "place").mkdir()
+    (tmp_path / "place" / "model.toml").write_bytes(
+        (manifest.weights_path.parent / "model.toml").read_bytes()
+    )
+    (tmp_path / "place" / "weights.safetensors").write_bytes(b"other")
+    with pytest.raises(DamagedModel, match="sha256"):
+        load_classifier(load_manifest("place", models_dir=tmp_path))
+
+
+def test_the_same_command_again_goes_on_where_it_was(place: Path) -> None:
+    result = train(place)
+    assert result.exit_code == 0, result.output
+    assert "resumed at step 30" in result.stderr
+    assert "above" in result.stderr
+
+
+def test_another_recipe_in_the_same_folder_is_refused(place: Path) -> None:
+    result = train(place, "--smoothing", "0.1")
+    assert result.exit_code == 1
+    assert "another recipe" in result.output
+
+
+def test_a_trained_model_can_be_described(place: Path) -> None:
+    arguments = ["models", "describe", "place", "--models-dir", str(place / "models"), "--json"]
+    told = json.loads(CliRunner().invoke(main, arguments).stdout)
+    assert told["net"] == "cropnet"
+    assert told["input"] == [3, 20, 20]
+    assert told["layers"][-1]["shape"] == [3]
