@@ -12,11 +12,14 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import structlog
 
-from vigil.api.server import Server
+from vigil.api.certificates import Certificates
+from vigil.api.guard import Guard
+from vigil.api.server import Security, Server
+from vigil.api.stream_service import DefinitionReader
 from vigil.api.web import WebServer
 from vigil.clock import SystemClock
 from vigil.config import Config, LogConfig, listens_on_loopback
-from vigil.errors import VigilError
+from vigil.errors import InvalidConfig, VigilError
 from vigil.events.embedded import EmbeddedRedis
 from vigil.events.pipeline import EventPipeline
 from vigil.events.settings import EventSettings
@@ -29,6 +32,7 @@ from vigil.redact import REDACTOR
 from vigil.spec import CaptureBackend
 from vigil.store.database import Database
 from vigil.store.registry import Registry
+from vigil.store.tokens import TokenFile
 from vigil.vision.manifest import Manifest, default_models_dir, load_manifest
 
 log = structlog.get_logger()
@@ -126,6 +130,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
     clock = SystemClock()
     manifest = load_manifest(model_name(config), models_dir=models_dir(config))
     state = Path(config.state.path)
+    security = _security(config, state)
     database = stack.enter_context(Database(state))
     registry = Registry(database)
     registry.load()
@@ -160,8 +165,11 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
             config.grpc,
             fleet=fleet,
             log=events.log,
-            policy=SourcePolicy.of(config.sources, allow_loopback=listens_on_loopback(config)),
-            default_backend=CaptureBackend(config.capture.backend),
+            reader=DefinitionReader(
+                policy=SourcePolicy.of(config.sources, allow_loopback=listens_on_loopback(config)),
+                default_backend=CaptureBackend(config.capture.backend),
+            ),
+            security=security,
             model=manifest.name,
             observer=metrics,
             clock=clock,
@@ -169,12 +177,31 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
     )
     health.server = server
     web = await stack.enter_async_context(
-        WebServer(config.http, registry=metrics.registry, ready=lambda: health.is_serving)
+        WebServer(
+            config.http,
+            registry=metrics.registry,
+            ready=lambda: health.is_serving,
+            guard=security.guard,
+            certificates=security.certificates,
+        )
     )
     await fleet.start()
     _announce(state, Addresses(grpc=server.address, http=web.address), stack)
     log.info("listening", grpc=server.address, http=web.address, model=manifest.name)
     return events
+
+
+def _security(config: Config, state: Path) -> Security:
+    """Who may ask. Raises InvalidConfig where anyone beyond this machine could."""
+    tokens = TokenFile(state)
+    tokens.all()
+    if not (listens_on_loopback(config) or config.tls.client_ca or tokens.required):
+        raise InvalidConfig(
+            "listening beyond loopback needs an authentication method: make a token"
+            " (`vigil token add NAME`), or set tls.client_ca"
+        )
+    certificates = Certificates(config.tls) if config.tls.cert else None
+    return Security(guard=Guard(tokens), certificates=certificates)
 
 
 class _Health:

@@ -47,6 +47,14 @@ class HttpConfig(Section, frozen=True, kw_only=True):
     address: str = "127.0.0.1:9464"
 
 
+class TlsConfig(Section, frozen=True, kw_only=True):
+    """Encryption of both servers; needed beyond loopback. PEM files, read again when they change."""
+
+    cert: str = ""  # the chain, the server's own first
+    key: str = ""
+    client_ca: str = ""  # if given, clients need a certificate that these signed
+
+
 class StateConfig(Section, frozen=True, kw_only=True):
     """Where the stream registry and the event log are kept (SQLite)."""
 
@@ -120,6 +128,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     grpc: GrpcConfig = GrpcConfig()
     http: HttpConfig = HttpConfig()
+    tls: TlsConfig = TlsConfig()
     state: StateConfig = StateConfig()
     redis: RedisConfig = RedisConfig()
     model: ModelConfig = ModelConfig()
@@ -158,12 +167,16 @@ def check(config: Config) -> None:
             host, _ = split_address(address)
         except ValueError as error:
             raise InvalidConfig(f"{key}: {error}") from None
-        if not is_loopback(host):
+        if not is_loopback(host) and not config.tls.cert:
             raise InvalidConfig(
                 f"{key} is {address!r}: listening beyond loopback needs TLS and an authentication"
-                " method, which this version does not have; use 127.0.0.1, or put a proxy that has"
-                " both in front"
+                " method; set tls.cert and tls.key, and make a token (`vigil token add`) or set"
+                " tls.client_ca"
             )
+    if bool(config.tls.cert) != bool(config.tls.key) or (
+        config.tls.client_ca and not config.tls.cert
+    ):
+        raise InvalidConfig("tls.cert and tls.key go together, and tls.client_ca with both")
     _check_networks(config.sources)
     url = config.redis.url
     if url != "embedded" and urlsplit(url).scheme not in ("redis", "rediss", "unix"):

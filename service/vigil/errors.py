@@ -101,3 +101,27 @@ class CursorExpired(VigilError):
     """Events before this cursor are no longer kept."""
 
     code = "OUT_OF_RANGE"
+
+
+class Unauthenticated(VigilError):
+    """A call without a token that is known."""
+
+    code = "UNAUTHENTICATED"
+
+
+class Forbidden(VigilError):
+    """A token that is not for this call, or not for this stream."""
+
+    code = "PERMISSION_DENIED"
+
+
+class TokenExists(VigilError):
+    """A token of that name exists."""
+
+    code = "ALREADY_EXISTS"
+
+
+class UnknownToken(VigilError):
+    """No token has that name."""
+
+    code = "NOT_FOUND"

@@ -108,6 +108,18 @@ def test_listening_beyond_loopback_is_refused(key: str, address: str) -> None:
         config.load(None, {key: address})
 
 
+def test_listening_beyond_loopback_is_taken_with_tls() -> None:
+    pair = {"VIGIL_TLS__CERT": "c.pem", "VIGIL_TLS__KEY": "k.pem"}
+    loaded = config.load(None, {"VIGIL_GRPC__ADDRESS": "0.0.0.0:50051", **pair})
+    assert not config.listens_on_loopback(loaded)
+
+
+@pytest.mark.parametrize("given", [{"CERT": "c.pem"}, {"KEY": "k.pem"}, {"CLIENT_CA": "ca.pem"}])
+def test_half_of_tls_is_refused(given: dict[str, str]) -> None:
+    with pytest.raises(InvalidConfig, match=r"tls\.cert and tls\.key go together"):
+        config.load(None, {f"VIGIL_TLS__{key}": value for key, value in given.items()})
+
+
 @pytest.mark.parametrize(
     "address", ["127.0.0.1:0", "localhost:50051", "[::1]:50051", "127.8.9.1:1"]
 )

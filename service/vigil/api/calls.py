@@ -14,6 +14,7 @@ from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from vigil.api.errors import status_of
+from vigil.api.guard import CALLER, Caller, Guard
 from vigil.clock import Clock
 from vigil.errors import VigilError
 
@@ -47,7 +48,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
     and no text, since the text could hold a credential: that goes to the log with its trace.
     """
 
-    def __init__(self, *, observer: CallObserver, clock: Clock) -> None:
+    def __init__(self, *, observer: CallObserver, clock: Clock, guard: Guard) -> None:
+        self._guard = guard
         self._observer = observer
         self._clock = clock
 
@@ -66,7 +68,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
                 self._answer(path, handler), response_serializer=serialize
             )
         if not inspect.isasyncgenfunction(handler.unary_stream or handler.stream_stream):
-            return handler  # of grpc's own services, which write by themselves
+            # Of grpc's own services, which write by themselves: judged before they begin.
+            try:
+                self._guard.admit(path, handler_call_details.invocation_metadata)
+            except VigilError as error:
+                return _refusing(error, handler)
+            return handler
         make = (
             grpc.unary_stream_rpc_method_handler
             if handler.unary_stream
@@ -78,7 +85,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         async def answer(request: bytes, context: Any) -> Any:
             with self._observed(path, context) as outcome:
                 try:
-                    return await handler.unary_unary(_read(handler, request), context)
+                    caller = self._admit(path, context)
+                    message = _read(handler, request)
+                    self._guard.check_request(path, caller, message)
+                    response = await handler.unary_unary(message, context)
+                    return self._guard.shown(path, caller, response)
                 except Exception as error:
                     await _abort(error, context, outcome, path)
 
@@ -88,18 +99,32 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         async def answers(given: Any, context: Any) -> AsyncIterator[Any]:
             with self._observed(path, context) as outcome:
                 try:
+                    caller = self._admit(path, context)
+
+                    def read(request: bytes) -> Any:
+                        message = _read(handler, request)
+                        self._guard.check_request(path, caller, message)
+                        return message
+
                     if handler.unary_stream:
-                        called = handler.unary_stream(_read(handler, given), context)
+                        called = handler.unary_stream(read(given), context)
                     else:
-                        requests = (_read(handler, request) async for request in given)
+                        requests = (read(request) async for request in given)
                         called = handler.stream_stream(requests, context)
                     async with aclosing(called) as responses:
                         async for response in responses:
-                            yield response
+                            shown = self._guard.shown(path, caller, response)
+                            if shown is not None:
+                                yield shown
                 except Exception as error:
                     await _abort(error, context, outcome, path)
 
         return answers
+
+    def _admit(self, path: str, context: Any) -> Caller:
+        caller = self._guard.admit(path, context.invocation_metadata())
+        CALLER.set(caller)
+        return caller
 
     @contextmanager
     def _observed(self, path: str, context: Any) -> Iterator[_Outcome]:
@@ -120,6 +145,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
                 code=outcome.code,
                 duration_s=self._clock.monotonic_s() - start_s,
             )
+
+
+def _refusing(error: VigilError, handler: Any) -> Any:
+    """A handler that answers every call with an error."""
+
+    async def refuse(request: Any, context: Any) -> None:
+        answer = rpc_status.to_status(status_of(error))
+        await context.abort(answer.code, answer.details, answer.trailing_metadata)
+
+    if handler.unary_stream:
+        return grpc.unary_stream_rpc_method_handler(refuse)
+    return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 def _read(handler: Any, request: bytes) -> Any:

@@ -1,5 +1,6 @@
 """The gRPC server: which services it has, its limits, and how it starts and stops."""
 
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -10,7 +11,9 @@ from grpc_reflection.v1alpha import reflection
 
 from vigil.api.analysis_service import AnalysisService
 from vigil.api.calls import CallInterceptor, CallObserver
+from vigil.api.certificates import Certificates
 from vigil.api.event_service import EventService
+from vigil.api.guard import Guard
 from vigil.api.lasting import LastingCalls
 from vigil.api.snapshot_service import SnapshotService
 from vigil.api.stream_service import DefinitionReader, StreamService
@@ -19,8 +22,6 @@ from vigil.config import GrpcConfig, split_address
 from vigil.errors import InvalidConfig
 from vigil.events.log import EventLog
 from vigil.fleet.contract import Fleet
-from vigil.fleet.policy import SourcePolicy
-from vigil.spec import CaptureBackend
 from vigil.v1 import (
     analysis_pb2,
     analysis_pb2_grpc,
@@ -41,6 +42,14 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
+@dataclass(frozen=True, slots=True)
+class Security:
+    """Who may ask, and what both servers show for themselves; no certificates: nothing is encrypted."""
+
+    guard: Guard
+    certificates: Certificates | None = None
+
+
 class Server:
     """Entering it opens the port, with health NOT_SERVING until `set_serving` says otherwise.
 
@@ -54,8 +63,8 @@ class Server:
         *,
         fleet: Fleet,
         log: EventLog,
-        policy: SourcePolicy,
-        default_backend: CaptureBackend,
+        reader: DefinitionReader,
+        security: Security,
         model: str,
         observer: CallObserver,
         clock: Clock,
@@ -63,9 +72,10 @@ class Server:
         self._config = config
         self._fleet = fleet
         self._log = log
-        self._reader = DefinitionReader(policy=policy, default_backend=default_backend)
+        self._reader = reader
+        self._security = security
         self._model = model
-        self._interceptor = CallInterceptor(observer=observer, clock=clock)
+        self._interceptor = CallInterceptor(observer=observer, clock=clock, guard=security.guard)
         self._lasting = LastingCalls(limit=config.max_watchers)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs
         self._server: grpc.aio.Server | None = None
@@ -88,7 +98,12 @@ class Server:
         self._register(server)
         await self.set_serving(False)
         try:
-            self._port = server.add_insecure_port(self._config.address)
+            certificates = self._security.certificates
+            self._port = (
+                server.add_secure_port(self._config.address, certificates.grpc_credentials())
+                if certificates
+                else server.add_insecure_port(self._config.address)
+            )
         except RuntimeError:
             raise InvalidConfig(
                 f"grpc.address {self._config.address} cannot be listened on; is another vigil there?"

@@ -8,6 +8,7 @@ import msgspec
 
 from vigil.api.convert import gives_credentials, spec_from_message, stream_message
 from vigil.api.errors import within
+from vigil.api.guard import CALLER
 from vigil.api.lasting import LastingCalls
 from vigil.api.paging import page_size, read_token, write_token
 from vigil.api.secrets import keep_secrets
@@ -115,12 +116,23 @@ class StreamService(streams_pb2_grpc.StreamServiceServicer):
         """A page of streams, in the order of their ids."""
         size = page_size(request.page_size)
         after = read_token(request.page_token)
-        streams = self._fleet.list(after=after, limit=size + 1)
+        streams = self._visible(after, size + 1)
         page = streams[:size]
         return streams_pb2.ListStreamsResponse(
             streams=[stream_message(stream) for stream in page],
             next_page_token=write_token(page[-1].spec.stream_id) if len(streams) > size else "",
         )
+
+    def _visible(self, after: str, limit: int) -> list[Stream]:
+        """Up to ``limit`` of the caller's streams after an id: no page ends with one of another tenant."""
+        caller, found = CALLER.get(), list[Stream]()
+        while len(found) < limit:
+            page = self._fleet.list(after=after, limit=limit)
+            found += [stream for stream in page if caller.may_see(stream.spec.stream_id)]
+            if len(page) < limit:
+                break
+            after = page[-1].spec.stream_id
+        return found[:limit]
 
     async def WatchStreams(  # noqa: N802
         self, request: streams_pb2.WatchStreamsRequest, context: Any

@@ -6,7 +6,10 @@ from typing import Self
 
 from aiohttp import web
 
+from vigil.api.certificates import Certificates
+from vigil.api.guard import Guard
 from vigil.config import HttpConfig, split_address
+from vigil.errors import Unauthenticated
 from vigil.metrics.exposition import CONTENT_TYPE, Registry, render
 
 
@@ -14,8 +17,16 @@ class WebServer:
     """Serves /metrics, /healthz (the process answers) and /readyz (it analyses frames)."""
 
     def __init__(
-        self, config: HttpConfig, *, registry: Registry, ready: Callable[[], bool]
+        self,
+        config: HttpConfig,
+        *,
+        registry: Registry,
+        ready: Callable[[], bool],
+        guard: Guard,
+        certificates: Certificates | None,
     ) -> None:
+        self._guard = guard
+        self._certificates = certificates
         self._config = config
         self._registry = registry
         self._ready = ready
@@ -36,7 +47,8 @@ class WebServer:
         self._runner = web.AppRunner(application, access_log=None)
         await self._runner.setup()
         host, port = split_address(self._config.address)
-        site = web.TCPSite(self._runner, host, port)
+        context = self._certificates.http_context() if self._certificates else None
+        site = web.TCPSite(self._runner, host, port, ssl_context=context)
         await site.start()
         self._port = int(self._runner.addresses[0][1])
         return self
@@ -51,6 +63,14 @@ class WebServer:
             await self._runner.cleanup()
 
     async def _metrics(self, request: web.Request) -> web.Response:
+        try:
+            caller = self._guard.caller(request.headers.get("Authorization", ""))
+        except Unauthenticated as error:
+            headers = {"WWW-Authenticate": "Bearer"}
+            return web.Response(status=401, text=f"{error}\n", headers=headers)
+        if caller.prefixes:
+            text = "metrics are about all streams, and the token is for some of them\n"
+            return web.Response(status=403, text=text)
         return web.Response(body=render(self._registry), headers={"Content-Type": CONTENT_TYPE})
 
     async def _healthz(self, request: web.Request) -> web.Response:

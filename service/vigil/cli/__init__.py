@@ -33,6 +33,7 @@ COMMANDS = {
     "bench": Entry("vigil.cli.bench", "bench", "Measure speed and density."),
     "train": Entry("vigil.cli.train", "train", "Train a model."),
     "models": Entry("vigil.cli.models", "models", "List, show and verify models."),
+    "token": Entry("vigil.cli.token", "token", "Who may ask: make, list, revoke tokens."),
     "outbox": Entry("vigil.cli.outbox", "outbox", "Events that wait for Redis."),
 }
 

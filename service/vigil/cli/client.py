@@ -1,5 +1,6 @@
 """Talking to a running service: the address, the channel, and errors that say what to do."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -7,6 +8,7 @@ from typing import Any, TypeVar
 import click
 import grpc
 
+from vigil.cli.login import open_channel
 from vigil.config import GrpcConfig
 from vigil.errors import VigilError
 
@@ -41,7 +43,7 @@ def connected(address: str) -> Iterator[grpc.Channel]:
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     )
-    with grpc.insecure_channel(address, options=options) as channel:
+    with open_channel(address, os.environ, options) as channel:
         try:
             yield channel
         except grpc.RpcError as error:

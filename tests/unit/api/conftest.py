@@ -7,7 +7,9 @@ import pytest
 
 from tests.unit.api.loopback import CallCounts, Site
 from tests.unit.api.memory_fleet import T0_S, MemoryFleet
-from vigil.api.server import Server
+from vigil.api.guard import Guard
+from vigil.api.server import Security, Server
+from vigil.api.stream_service import DefinitionReader
 from vigil.clock import SystemClock
 from vigil.config import GrpcConfig
 from vigil.events.log import EventLog
@@ -45,15 +47,19 @@ def outbox(tmp_path: Path) -> Iterator[tuple[Database, Outbox]]:
 @pytest.fixture
 def open_site(outbox: tuple[Database, Outbox], videos: Path) -> Any:
     @asynccontextmanager
-    async def open_it(**grpc_changes: Any) -> AsyncIterator[Site]:
+    async def open_it(
+        *, security: Security | None = None, **grpc_changes: Any
+    ) -> AsyncIterator[Site]:
         database, box = outbox
         fleet, counts = MemoryFleet(), CallCounts()
         server = Server(
             GrpcConfig(**{"address": "127.0.0.1:0", "grace_s": 1.0, **grpc_changes}),
             fleet=fleet,
             log=EventLog(database, box),
-            policy=SourcePolicy(file_roots=(videos,)),
-            default_backend=CaptureBackend.OPENCV,
+            reader=DefinitionReader(
+                policy=SourcePolicy(file_roots=(videos,)), default_backend=CaptureBackend.OPENCV
+            ),
+            security=security or Security(guard=Guard()),
             model="vigil-det-n",
             observer=counts,
             clock=SystemClock(),

@@ -1,0 +1,135 @@
+"""Which caller may make which call, about which streams. What is not listed here is nobody's to call."""
+
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from vigil.errors import Forbidden, Unauthenticated
+from vigil.store.tokens import Role, TokenFile
+
+OPEN = ("/grpc.health.v1.Health/",)  # says nothing but whether the service works
+_ANYONE = ("/grpc.reflection.",)  # any role: the contract is no secret from those who have a token
+
+# stream: the request names one stream. listed: the answer is cut to the caller's streams.
+# none: about no stream. whole: about all streams, for callers who may see them all.
+Scope: TypeAlias = Literal["stream", "listed", "none", "whole"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls. ``prefixes`` of stream ids are theirs; none: all streams."""
+
+    name: str
+    role: Role
+    prefixes: tuple[str, ...] = ()
+
+    def may_see(self, stream_id: str) -> bool:
+        """Whether a stream is theirs."""
+        return not self.prefixes or stream_id.startswith(self.prefixes)
+
+
+EVERYBODY = Caller("", Role.ADMIN)  # where no token is asked for
+CALLER: ContextVar[Caller] = ContextVar("caller", default=EVERYBODY)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a call needs. ``stream_id`` reads it from a request; None where this message names none."""
+
+    role: Role
+    scope: Scope
+    stream_id: Callable[[Any], str | None] = lambda request: None
+
+
+def _of_spec(request: Any) -> str | None:
+    return str(request.spec.stream_id)
+
+
+def _of_request(request: Any) -> str | None:
+    return str(request.stream_id)
+
+
+def _of_first(request: Any) -> str | None:
+    return str(request.stream.stream_id) if request.WhichOneof("message") == "stream" else None
+
+
+RULES = {
+    "/vigil.v1.StreamService/AddStream": Rule(Role.ADMIN, "stream", _of_spec),
+    "/vigil.v1.StreamService/UpdateStream": Rule(Role.ADMIN, "stream", _of_spec),
+    "/vigil.v1.StreamService/RemoveStream": Rule(Role.ADMIN, "stream", _of_request),
+    "/vigil.v1.StreamService/GetStream": Rule(Role.VIEWER, "stream", _of_request),
+    "/vigil.v1.StreamService/ListStreams": Rule(Role.VIEWER, "listed"),
+    "/vigil.v1.StreamService/WatchStreams": Rule(Role.VIEWER, "listed"),
+    "/vigil.v1.StreamService/GetBaseline": Rule(Role.VIEWER, "stream", _of_request),
+    "/vigil.v1.EventService/WatchEvents": Rule(Role.VIEWER, "listed"),
+    "/vigil.v1.EventService/ListEvents": Rule(Role.VIEWER, "listed"),
+    "/vigil.v1.EventService/ReportVerdict": Rule(Role.OPERATOR, "whole"),
+    "/vigil.v1.EventService/ListVerdicts": Rule(Role.VIEWER, "whole"),
+    "/vigil.v1.AnalysisService/DetectImage": Rule(Role.OPERATOR, "none"),
+    "/vigil.v1.AnalysisService/ClassifyImage": Rule(Role.OPERATOR, "none"),
+    "/vigil.v1.AnalysisService/AnalyzeFrames": Rule(Role.OPERATOR, "stream", _of_first),
+    "/vigil.v1.SnapshotService/GetSnapshot": Rule(Role.VIEWER, "stream", _of_request),
+    "/vigil.v1.SnapshotService/ExplainDetection": Rule(Role.VIEWER, "stream", _of_request),
+}
+
+
+class Guard:
+    """Judges every call of a server. Without tokens everybody may do everything."""
+
+    def __init__(self, tokens: TokenFile | None = None) -> None:
+        self._tokens = tokens
+
+    def caller(self, authorization: str) -> Caller:
+        """Who an Authorization header is of. Raises Unauthenticated."""
+        if self._tokens is None or not self._tokens.required:
+            return EVERYBODY
+        scheme, _, secret = authorization.strip().partition(" ")
+        token = self._tokens.find(secret.strip()) if scheme.lower() == "bearer" else None
+        if token is None:
+            raise Unauthenticated(
+                "this service asks for a token: send the metadata authorization: Bearer TOKEN;"
+                " `vigil token add` makes one"
+            )
+        return Caller(token.name, token.role, token.prefixes)
+
+    def admit(self, path: str, metadata: Iterable[tuple[str, str | bytes]] | None) -> Caller:
+        """The caller of a call that may be made at all. Raises Unauthenticated, Forbidden."""
+        if path.startswith(OPEN):
+            return EVERYBODY
+        given = [value for key, value in metadata or () if key == "authorization"]
+        # Two headers are nobody's: a proxy and we might each read another one.
+        caller = self.caller(str(given[0]) if len(given) == 1 else "")
+        if path.startswith(_ANYONE):
+            return caller
+        rule = RULES.get(path)
+        if rule is None or not caller.role.includes(rule.role):
+            needed = rule.role.value if rule else "no"
+            raise Forbidden(f"this call needs a token of role {needed}, yours is {caller.role}")
+        if rule.scope == "whole" and caller.prefixes:
+            raise Forbidden("this call is about all streams, and the token is for some of them")
+        return caller
+
+    def check_request(self, path: str, caller: Caller, request: Any) -> None:
+        """Judge which stream a request is about, whether or not there is one. Raises Forbidden."""
+        rule = RULES.get(path)
+        stream_id = rule.stream_id(request) if rule else None
+        if stream_id and not caller.may_see(stream_id):
+            mine = ", ".join(f"{prefix}…" for prefix in caller.prefixes)
+            raise Forbidden(f"the token is for streams whose ids begin with {mine}")
+
+    def shown(self, path: str, caller: Caller, response: Any) -> Any:
+        """The response with other tenants' streams left out; None where nothing is left to say."""
+        rule = RULES.get(path)
+        if not caller.prefixes or rule is None or rule.scope != "listed":
+            return response
+        fields = response.DESCRIPTOR.fields_by_name
+        for name, read in (("streams", _of_spec), ("events", _of_request)):
+            if name in fields:
+                items = getattr(response, name)
+                kept = [each for each in items if caller.may_see(read(each) or "")]
+                del items[:]
+                items.extend(kept)
+                return response
+        one = response.stream.spec.stream_id if "stream" in fields else response.event.stream_id
+        return response if caller.may_see(one) else None
