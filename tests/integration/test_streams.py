@@ -25,28 +25,28 @@ def video(clips: Clips) -> str:
 
 
 def test_a_stream_lives_from_add_to_remove(site: Any, clips: Clips) -> None:
-    added = site.add("gate", video(clips), labels={"place": "north"}, rules=[MARKER])
+    added = site.add("life", video(clips), labels={"place": "north"}, rules=[MARKER])
     assert added.generation == 1
     assert added.status.state in (Status.PENDING, Status.CONNECTING, Status.ONLINE)
 
-    online = site.wait_online("gate")
+    online = site.wait_online("life")
     assert (online.status.run, online.status.width_px, online.status.height_px) == (1, 320, 240)
     listed = site.streams.ListStreams(streams_pb2.ListStreamsRequest()).streams
-    assert [stream.spec.stream_id for stream in listed] == ["gate"]
-    assert site.get("gate").spec.labels == {"place": "north"}
+    assert [stream.spec.stream_id for stream in listed] == ["life"]
+    assert site.get("life").spec.labels == {"place": "north"}
 
-    again = site.add("gate", video(clips), labels={"place": "north"}, rules=[MARKER])
+    again = site.add("life", video(clips), labels={"place": "north"}, rules=[MARKER])
     assert again.generation == 1
-    code, _, _ = refusal(lambda: site.add("gate", video(clips), detect_fps=7))
+    code, _, _ = refusal(lambda: site.add("life", video(clips), detect_fps=7))
     assert code is grpc.StatusCode.ALREADY_EXISTS
 
     watch = site.streams.WatchStreams(streams_pb2.WatchStreamsRequest(), timeout=10)
     next(watch)
-    site.remove("gate")
+    site.remove("life")
     assert any(answer.removed for answer in watch)  # ends at the first that is
     watch.cancel()
-    assert refusal(lambda: site.get("gate"))[0] is grpc.StatusCode.NOT_FOUND
-    assert refusal(lambda: site.remove("gate"))[0] is grpc.StatusCode.NOT_FOUND
+    assert refusal(lambda: site.get("life"))[0] is grpc.StatusCode.NOT_FOUND
+    assert refusal(lambda: site.remove("life"))[0] is grpc.StatusCode.NOT_FOUND
 
 
 def test_a_stale_generation_is_refused(site: Any, clips: Clips) -> None:
