@@ -16,7 +16,7 @@ from vigil.data import OfflineReason
 from vigil.fleet.networks import NetworkPolicy, networks
 from vigil.fleet.policy import SourcePolicy
 from vigil.host.access import Access, Refused
-from vigil.host.capture import CaptureFailed, CaptureLimits, open_capture
+from vigil.host.capture import CaptureFailed, CaptureLimits, OpenCvCapture, open_capture
 from vigil.host.environment import set_environment
 from vigil.host.http_proxy import HttpProxy
 from vigil.host.route import ffmpeg_address, find
@@ -109,6 +109,15 @@ def test_a_name_that_leads_to_a_denied_address_gets_no_packet(
     with trap() as there:
         resolve({"camera.example": ["127.0.0.1", DENIED]})  # one bad address is enough
         assert reason_of(f"{scheme}://camera.example:{there.port}/live", access()) is REFUSED
+        assert there.requests == []
+
+
+@pytest.mark.parametrize("scheme", ["rtsps", "http", "https"])
+def test_ffmpeg_has_no_way_around_the_proxy(proxy: HttpProxy, scheme: str) -> None:
+    with trap() as there:
+        source = Source(uri=f"{scheme}://{DENIED}:{there.port}/live")
+        with pytest.raises(CaptureFailed):  # nothing judged it before: FFmpeg goes there by itself
+            OpenCvCapture(source, LIMITS, address=source.uri, connect=access().connect)
         assert there.requests == []
 
 
