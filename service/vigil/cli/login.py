@@ -8,6 +8,8 @@ from typing import Any
 import click
 import grpc
 
+from vigil.config import is_loopback, split_address
+
 CA_ENV = "VIGIL_CA"  # PEM of who signed the service's certificate; set, it means TLS
 CERT_ENV = "VIGIL_CLIENT_CERT"
 KEY_ENV = "VIGIL_CLIENT_KEY"
@@ -55,15 +57,27 @@ class _Bearer(
 def open_channel(
     address: str, environ: Mapping[str, str], options: tuple[tuple[str, Any], ...]
 ) -> grpc.Channel:
-    """A channel with what the environment gives to show. Raises UsageError where a file cannot be read."""
+    """A channel with what the environment gives to show.
+
+    Raises UsageError where a file cannot be read, or a token would cross a network in plain text.
+    """
+    token = environ.get(TOKEN_ENV, "")
     if environ.get(CA_ENV):
         ca, cert, key = (_content(environ.get(name)) for name in (CA_ENV, CERT_ENV, KEY_ENV))
         credentials = grpc.ssl_channel_credentials(ca, key, cert)
         channel = grpc.secure_channel(address, credentials, options=options)
+    elif token and not _stays_here(address):
+        raise click.UsageError(f"{TOKEN_ENV} is not sent to {address} in plain text: set {CA_ENV}")
     else:
         channel = grpc.insecure_channel(address, options=options)
-    token = environ.get(TOKEN_ENV, "")
     return grpc.intercept_channel(channel, _Bearer(token)) if token else channel
+
+
+def _stays_here(address: str) -> bool:
+    try:
+        return is_loopback(split_address(address)[0])
+    except ValueError:
+        return address.startswith("unix:")
 
 
 def _content(path: str | None) -> bytes | None:
