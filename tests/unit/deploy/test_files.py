@@ -67,11 +67,27 @@ def test_vigil_takes_its_configuration(folder: Path) -> None:
     assert config.state.path == "/var/lib/vigil"
 
 
-def test_ports_are_published_on_the_loopback_only() -> None:
-    text = (DEPLOY / "compose.yaml").read_text() + (DEPLOY / "compose.gpu.yaml").read_text()
-    published = re.findall(r"^ +ports: \[(.*?)\]", text, re.MULTILINE)
-    assert published == ['"127.0.0.1:3000:3000"']
-    assert text.count("ports:") == len(published)
+@pytest.mark.parametrize(
+    ("file", "allowed"),
+    [
+        ("compose.yaml", ['"127.0.0.1:3000:3000"']),
+        ("compose.gpu.yaml", []),
+        ("compose.tls.yaml", ['"50051:50051"']),
+    ],
+)
+def test_only_what_wants_a_login_is_published(file: str, allowed: list[str]) -> None:
+    text = (DEPLOY / file).read_text()
+    assert re.findall(r"^ +ports: \[(.*?)\]", text, re.MULTILINE) == allowed
+    assert text.count("ports:") == len(allowed)
+
+
+def test_vigil_takes_the_settings_of_tls(folder: Path) -> None:
+    text = (folder / "compose.tls.yaml").read_text()
+    environment = dict(re.findall(r"^ +(VIGIL_\w+__\w+): (\S+)", text, re.MULTILINE))
+    config = load(folder / "secrets" / "vigil.toml", environment)
+    assert config.grpc.address == "0.0.0.0:50051"
+    assert config.tls.cert
+    assert config.http.address == "127.0.0.1:9464"
 
 
 def test_dashboards_name_the_data_source_that_is_provisioned() -> None:

@@ -53,6 +53,8 @@ def cases() -> Iterator[tuple[str, bool]]:
 def test_promtool_accepts_the_configuration() -> None:
     done = promtool("check", "config", "prometheus.yml")
     assert done.returncode == 0, done.stdout + done.stderr
+    done = promtool("check", "config", "--syntax-only", "prometheus.tls.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
     done = promtool("check", "rules", "--lint=all", "--lint-fatal", "recording.yml", "alerts.yml")
     assert done.returncode == 0, done.stdout + done.stderr
 
