@@ -29,7 +29,7 @@ from vigil.training.classify.recipe import (
     OptimiserName,
     ScheduleName,
 )
-from vigil.training.classify.report import confusion_text
+from vigil.training.classify.report import summary
 from vigil.vision.nets.classifier import FAMILIES
 
 
@@ -41,7 +41,7 @@ from vigil.vision.nets.classifier import FAMILIES
     type=click.Path(path_type=Path, exists=True),
     required=True,
     help="A folder with a folder for each class; a .csv with the columns file, class and, at will, group; "
-    "or an .npz of JPEG pictures, whose part 'test' validates.",
+    "or an .npz of JPEG pictures, whose part 'test' is judged at the very end.",
 )
 @click.option("--arch", type=click.Choice(list(FAMILIES)), default="cropnet", show_default=True)
 @click.option("--name", help="The model's name (the net's).")
@@ -81,6 +81,7 @@ from vigil.vision.nets.classifier import FAMILIES
 @click.option("--balance", is_flag=True, help="Rare classes weigh as much as common ones.")
 @click.option("--augment/--no-augment", default=True, show_default=True)
 @click.option("--flip/--no-flip", default=True, show_default=True, help="Mirrored pictures, too.")
+@click.option("--baselines", is_flag=True, help="Compare with neighbours, SVM and regression.")
 @click.option("--patience", type=click.IntRange(0), default=0, help="Epochs without a better one.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
@@ -98,13 +99,14 @@ def classifier(
     device: str,
     precision: str,
     as_json: bool,
+    baselines: bool,
     **flags: Any,
 ) -> None:
     """Train a classifier of crops; write its model, and a report beside the run."""
     console = Console(stderr=True)
     model = name or arch
     recipe = _recipe(arch, input_px or FAMILIES[arch].input_px, **flags)
-    training, validation = _parts(data, group=group, val_share=val_share, seed=recipe.seed)
+    training, validation, test = _parts(data, group=group, val_share=val_share, seed=recipe.seed)
     folder = run_folder or Path("runs") / model
     trainer = ClassifierTrainer(
         recipe, training.classes, folder, device=device, precision=precision
@@ -114,8 +116,9 @@ def classifier(
     console.print(
         f"{len(training.examples)} pictures to learn from, {len(validation.examples)} to validate"
     )
+    learnt = _labelled(training, recipe.input_px)
     held_out = _labelled(validation, recipe.input_px)
-    if not _run(trainer, _labelled(training, recipe.input_px), held_out, console):
+    if not _run(trainer, learnt, held_out, console):
         console.print(f"stopped at step {trainer.step}; the same command goes on from there")
         return
     facts = ClassifierFacts(
@@ -125,15 +128,20 @@ def classifier(
         input_px=recipe.input_px,
         training_data=f"{data.name}: {len(training.examples)} pictures",
     )
-    described, manifest = finish(trainer, held_out, facts, models_dir)
+    described, manifest = finish(
+        trainer,
+        held_out,
+        facts,
+        models_dir,
+        test=_labelled(test, recipe.input_px) if test is not None else None,
+        baselines_from=learnt if baselines else None,
+    )
     if as_json:
         echo_json({"model": model, "weights": str(manifest.weights_path), **described})
         return
-    console.print(confusion_text(training.classes, described["confusion"]), highlight=False)
-    console.print(
-        f"accuracy {described['accuracy']:.3f}, balanced {described['balanced_accuracy']:.3f}; "
-        f"temperature {described['temperature']:.2f}; report: {folder / 'report.json'}"
-    )
+    for line in summary(training.classes, described):
+        click.echo(line, err=True)
+    click.echo(f"report: {folder / 'report.json'}", err=True)
     click.echo(f"{manifest.weights_path}: {manifest.weights_path.stat().st_size} bytes")
 
 
@@ -159,11 +167,16 @@ def _recipe(arch: str, input_px: int, **flags: Any) -> ClassifierRecipe:
     )
 
 
-def _parts(data: Path, *, group: str, val_share: float, seed: int) -> tuple[ExampleSet, ExampleSet]:
-    if data.suffix == ".npz":
-        return read_archive(data, part="train"), read_archive(data, part="test")
-    examples = read_examples(data, group_pattern=group)
-    return split_by_group(examples, val_share=val_share, seed=seed)
+def _parts(
+    data: Path, *, group: str, val_share: float, seed: int
+) -> tuple[ExampleSet, ExampleSet, ExampleSet | None]:
+    """Pictures to learn from, to choose by, and, of an archive, to judge by."""
+    archive = data.suffix == ".npz"
+    examples = (
+        read_archive(data, part="train") if archive else read_examples(data, group_pattern=group)
+    )
+    training, validation = split_by_group(examples, val_share=val_share, seed=seed)
+    return training, validation, read_archive(data, part="test") if archive else None
 
 
 def _labelled(examples: ExampleSet, input_px: int) -> Labelled:

@@ -3,27 +3,71 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from vigil.data import F32
+from vigil.training.classify.baselines import compare
 from vigil.training.classify.export import ClassifierFacts, write_classifier
+from vigil.training.classify.features import features_of, pixels_of
 from vigil.training.classify.judge import fit_temperature, judge
 from vigil.training.classify.loop import ClassifierTrainer, Labelled, logits_of
 from vigil.training.classify.report import report, write_report
 from vigil.vision.manifest import Manifest
+from vigil.vision.nets.classifier import Classifier
 
 
 def finish(
-    trainer: ClassifierTrainer, validation: Labelled, facts: ClassifierFacts, models_dir: Path
+    trainer: ClassifierTrainer,
+    validation: Labelled,
+    facts: ClassifierFacts,
+    models_dir: Path,
+    *,
+    test: Labelled | None = None,
+    baselines_from: Labelled | None = None,
 ) -> tuple[dict[str, Any], Manifest]:
-    """Calibrate the run's best net on the validation pictures, write model and report; gives both."""
+    """Calibrate the run's best net on the validation pictures, write model and report; gives both.
+
+    ``test`` is judged once, after all was chosen. Baselines learnt from ``baselines_from`` are judged on the
+    test pictures too, or on those of validation where there are none.
+    """
     net = trainer.best()
     logits = logits_of(net, validation.images, device=trainer.device)
     temperature = fit_temperature(logits, validation.labels)
     net.temperature.fill_(temperature)
     after = judge(logits, validation.labels, temperature=temperature)
-    described = report(
+    described: dict[str, Any] = report(
         facts.classes,
         before=judge(logits, validation.labels),
         after=after,
         temperature=temperature,
     )
+    if test is not None:
+        held = judge(
+            logits_of(net, test.images, device=trainer.device), test.labels, temperature=temperature
+        )
+        described["test"] = {
+            "accuracy": round(held.accuracy, 4),
+            "balanced_accuracy": round(held.balanced_accuracy, 4),
+            "calibration_error": round(held.calibration_error, 4),
+            "pictures": len(test.labels),
+        }
+    if baselines_from is not None:
+        described["baselines"] = beside_baselines(net, baselines_from, test or validation)
     write_report(trainer.folder / "report.json", described)
     return described, write_classifier(net, facts, after, models_dir)
+
+
+def beside_baselines(
+    net: Classifier, training: Labelled, asked: Labelled
+) -> dict[str, dict[str, float]]:
+    """The accuracy of the baselines on the same pictures, from pixels and from the net's features."""
+    device = net.temperature.device
+
+    def features(images: NDArray[np.uint8]) -> F32:
+        return features_of(net, images, device=device)
+
+    return {
+        name: compare((of(training.images), training.labels), (of(asked.images), asked.labels))
+        for name, of in (("pixels", pixels_of), ("features", features))
+    }

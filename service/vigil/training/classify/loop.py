@@ -4,6 +4,7 @@ The moving average of the weights is what is validated and kept. A run on one th
 recipe: batches, augmentation and dropout are drawn from the seed and the step.
 """
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -138,7 +139,7 @@ class ClassifierTrainer:
 
     def best(self) -> Classifier:
         """The average of the epoch that did best in validation, in evaluation mode."""
-        net = self.average.net
+        net = copy.deepcopy(self.average.net)
         assert isinstance(net, Classifier)
         net.load_state_dict(load_file(self.folder / "best.safetensors", device=str(self.device)))
         return net.eval()

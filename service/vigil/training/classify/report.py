@@ -35,6 +35,23 @@ def write_report(path: Path, described: dict[str, Any]) -> None:
     path.write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def summary(classes: Sequence[str], described: dict[str, Any]) -> list[str]:
+    """A report in a few lines, the confusion matrix first."""
+    before, after = described["calibration_error_uncalibrated"], described["calibration_error"]
+    lines = [
+        *confusion_text(classes, described["confusion"]).splitlines(),
+        f"accuracy {described['accuracy']:.3f}, balanced {described['balanced_accuracy']:.3f}",
+        f"temperature {described['temperature']:.2f}: calibration error {before:.3f} to {after:.3f}",
+    ]
+    if "test" in described:
+        test = described["test"]
+        lines.append(f"test: accuracy {test['accuracy']:.3f} of {test['pictures']} pictures")
+    for given, accuracies in described.get("baselines", {}).items():
+        told = ", ".join(f"{name.replace('_', ' ')} {a:.3f}" for name, a in accuracies.items())
+        lines.append(f"from {given}: {told}")
+    return lines
+
+
 def confusion_text(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
     """The confusion matrix for people: a row is a truth, a column an answer."""
     names = max(len(label) for label in classes)

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -28,7 +29,7 @@ def train(folder: Path, *arguments: str) -> Result:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("classifier")
     write_folders(folder / "crops", count=16)
-    result = train(folder, "--json")
+    result = train(folder, "--json", "--baselines")
     assert result.exit_code == 0, result.output
     (folder / "told.json").write_text(result.stdout)
     return folder
@@ -39,6 +40,8 @@ def test_training_tells_one_json_object(place: Path) -> None:
     assert told["accuracy"] >= 0.9
     assert np.array(told["confusion"]).sum() == 12
     assert set(told["recall"]) == set(CLASSES)
+    assert told["baselines"]["pixels"]["linear_svm"] > 0.8
+    assert set(told["baselines"]) == {"pixels", "features"}
     assert json.loads((place / "run" / "report.json").read_text())["accuracy"] == told["accuracy"]
 
 
@@ -48,7 +51,9 @@ def test_the_result_is_a_model_that_classifies(place: Path) -> None:
     assert manifest.classes == CLASSES
     verify(manifest)
     net = load_classifier(manifest)
-    assert float(net.temperature) > 0
+    told = json.loads((place / "told.json").read_text())
+    assert float(net.temperature) == pytest.approx(told["temperature"], rel=1e-2)
+    assert float(net.temperature) != 1.0
     crops = labelled(9, seed=7)
     chances = classify(net, crops.images)
     assert chances.shape == (9, 3)
@@ -86,3 +91,19 @@ def test_a_trained_model_can_be_described(place: Path) -> None:
     assert told["net"] == "cropnet"
     assert told["input"] == [3, 20, 20]
     assert told["layers"][-1]["shape"] == [3]
+
+
+def test_the_test_part_of_an_archive_is_judged_at_the_end(tmp_path: Path) -> None:
+    parts: dict[str, np.ndarray] = {"classes": np.array(CLASSES)}
+    for part, count in (("train", 36), ("test", 9)):
+        crops = labelled(count, seed=count)
+        jpegs = [cv2.imencode(".jpg", image)[1].ravel() for image in crops.images]
+        parts[f"{part}_jpeg"] = np.concatenate(jpegs)
+        parts[f"{part}_offsets"] = np.cumsum([0, *map(len, jpegs)])
+        parts[f"{part}_labels"] = crops.labels.astype(np.uint8)
+    np.savez(tmp_path / "set.npz", **parts)
+    (tmp_path / "crops").mkdir()
+    result = train(tmp_path, "--data", str(tmp_path / "set.npz"), "--epochs", "2")
+    assert result.exit_code == 0, result.output
+    assert "27 pictures to learn from, 9 to validate" in result.stderr
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["test"]["pictures"] == 9
