@@ -102,6 +102,11 @@ def test_dashboards_name_the_data_source_that_is_provisioned() -> None:
 @pytest.fixture
 def redis_port(folder: Path) -> Iterator[int]:
     """Redis as compose.yaml starts it, but for the folder and the port."""
+    guide = (DEPLOY.parent / "docs" / "deploying.md").read_text()
+    consumer = re.search(r"`(user vms on >PASSWORD .*?)`", guide)
+    assert consumer is not None
+    with (folder / "secrets" / "redis_users.acl").open("a") as users:
+        users.write(consumer[1] + "\n")
     port = free_port()
     data = folder.parent / "redis"
     data.mkdir()
@@ -153,6 +158,19 @@ def test_vigils_user_may_do_what_vigil_does_and_no_more(folder: Path, redis_port
                 client.execute_command(*command)
     with redis.Redis(port=redis_port) as nobody, pytest.raises(redis.exceptions.RedisError):
         nobody.ping()
+
+
+def test_the_guides_consumer_may_read_events_and_no_more(redis_port: int) -> None:
+    with redis.Redis(port=redis_port, username="vms", password="PASSWORD") as client:
+        client.xgroup_create("vigil:events", "wall", id="0", mkstream=True)
+        assert client.xreadgroup("wall", "one", {"vigil:events": ">"}) in ([], {})
+        assert client.xack("vigil:events", "wall", "1-1") == 0
+        for command in (
+            *(["XADD", "vigil:events", "*", "a", "b"], ["XTRIM", "vigil:events", "MAXLEN", "0"]),
+            ["XREAD", "STREAMS", "other", "0"],
+        ):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                client.execute_command(*command)
 
 
 def rtsp_answer(port: int, *, headers: str = "") -> str:
