@@ -8,8 +8,9 @@ from vigil.vision.describe import describe_classifier, describe_detector
 from vigil.vision.nets.detector_net import build
 
 # Where each figure is from:
-# alexnet          60 million in the paper; 62.4 M is its table 11×11×3×96 + … without the two GPUs' split
-# alexnet-grouped  61.0 M: Krizhevsky's net with the split (bvlc_reference_caffenet)
+# alexnet-grouped  the paper's section 3.5 says 60 million; 61.0 M as its layers add up, the split of two GPUs
+#                  as groups (Caffe's bvlc_alexnet)
+# alexnet          62.4 M: the same layers without groups
 # vgg11, vgg16     133 M and 138 M: arXiv:1409.1556, table 2
 # googlenet        7.0 M: bvlc_googlenet without its auxiliary heads (the paper's table 1 rounds)
 # resnet*          11.7, 21.8, 25.6 M: arXiv:1512.03385's nets, as its released models have them
@@ -26,9 +27,10 @@ PARAMETERS = {
 
 # Multiply-adds: arXiv:1512.03385, table 1 (1.8, 3.6 and, with the stride in the 1×1, 3.8 G; in the 3×3 4.1);
 # arXiv:1409.4842, section 5 (1.5 G as designed; 1.6 as its table adds up);
-# VGG-16 15.3 G: arXiv:1512.03385, figure 3 for VGG-19 (19.6 G), less three layers of 1.4 (the sum is 15.5).
+# VGG-16: VGG-19 has 19.6 G (arXiv:1512.03385, figure 3), of which 1.85, 1.85 and 0.46 G are the three layers
+# that VGG-16 lacks: 15.5 G.
 GIGA_MULTIPLY_ADDS = {
-    "vgg16": (15.3, 15.6),
+    "vgg16": (15.4, 15.5),
     "googlenet": (1.5, 1.6),
     "resnet18": (1.8, 1.83),
     "resnet34": (3.6, 3.7),

@@ -6,6 +6,7 @@ recipe: batches, augmentation and dropout are drawn from the seed and the step.
 
 import copy
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,12 @@ _JUDGE_BATCH = 256
 
 class AnotherRun(VigilError):
     """A run's folder holds a run with another recipe."""
+
+    code = "FAILED_PRECONDITION"
+
+
+class Diverged(VigilError):
+    """The loss is no number any more."""
 
     code = "FAILED_PRECONDITION"
 
@@ -119,7 +126,7 @@ class ClassifierTrainer:
         """Train to the recipe's end or until validation gets no better; gives whether it came so far.
 
         Where ``stopping`` says so, it ends within a step, saved, and gives False. ``show`` is given step,
-        steps in all and loss.
+        steps in all and loss. Raises Diverged.
         """
         self._begin()
         per_epoch = max(1, len(training.labels) // self.recipe.batch)
@@ -166,12 +173,18 @@ class ClassifierTrainer:
             class_weights=self._class_weights(data),
             label_smoothing=self.recipe.label_smoothing,
         )
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise Diverged(
+                f"the loss is {value} at step {self.step}: begin again in a new folder with a lower rate, "
+                f"a longer warm-up or another optimiser (the rate was {rate:.2g})"
+            )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_norm)
         self.optimiser.step()
         self.average.update(self.net, self.step)
-        return float(loss.detach())
+        return value
 
     def _batch(self, data: Labelled, per_epoch: int) -> tuple[Tensor, Tensor]:
         """The step's pictures (B, 3, S, S) uint8, varied, and labels (B,)."""

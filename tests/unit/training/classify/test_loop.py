@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.unit.training.classify.crops import CLASSES, labelled
-from vigil.training.classify.loop import AnotherRun, ClassifierTrainer, Epoch
+from vigil.training.classify.loop import AnotherRun, ClassifierTrainer, Diverged, Epoch
 from vigil.training.classify.recipe import ClassifierRecipe
 
 
@@ -67,6 +67,14 @@ def test_it_stops_when_it_gets_no_better_and_keeps_the_best(tmp_path: Path) -> N
     run = trainer(tmp_path, epochs=50, patience_epochs=2, learning_rate=1e-9, warmup_epochs=0.0)
     assert run.run(labelled(12), labelled(6))
     assert len(run.history) == 3
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    with torch.no_grad():
+        next(run.net.parameters()).fill_(float("nan"))
+    with pytest.raises(Diverged, match="lower rate"):
+        run.run(labelled(12), labelled(6))
 
 
 def test_mixed_precision_and_balance_run(tmp_path: Path) -> None:
