@@ -76,6 +76,15 @@ from vigil.vision.nets.classifier import FAMILIES
 @click.option(
     "--init", type=click.Choice(get_args(Initialisation)), default="he", show_default=True
 )
+@click.option(
+    "--from",
+    "start_from",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Begin with these weights (.safetensors) where their layers fit.",
+)
+@click.option(
+    "--freeze", multiple=True, help="A part that keeps them, such as stages.0; repeatable."
+)
 @click.option("--dropout", type=click.FloatRange(0, 0.95), help="The paper's, if not given.")
 @click.option("--smoothing", type=click.FloatRange(0, 0.5), default=0.0, show_default=True)
 @click.option("--balance", is_flag=True, help="Rare classes weigh as much as common ones.")
@@ -159,6 +168,8 @@ def _recipe(arch: str, input_px: int, **flags: Any) -> ClassifierRecipe:
         schedule=cast(ScheduleName, flags["schedule"]),
         warmup_epochs=flags["warmup"],
         initialisation=cast(Initialisation, flags["init"]),
+        start_from=str(flags["start_from"] or ""),
+        frozen=tuple(flags["freeze"]),
         dropout=flags["dropout"],
         label_smoothing=flags["smoothing"],
         balance=flags["balance"],

@@ -26,6 +26,7 @@ from vigil.training.classify.judge import F64, judge
 from vigil.training.classify.losses import balancing_weights, classification_loss, own_logits
 from vigil.training.classify.optimise import learning_rate, make_optimiser
 from vigil.training.classify.recipe import ClassifierRecipe
+from vigil.training.classify.transfer import freeze, hold_norms, take_weights
 from vigil.training.optimise import MovingAverage
 from vigil.vision.nets.classifier import Classifier, build_classifier
 
@@ -90,6 +91,9 @@ class ClassifierTrainer:
             dropout=recipe.dropout,
         )
         initialise(net, recipe.initialisation)
+        if recipe.start_from:
+            take_weights(net, Path(recipe.start_from))
+        freeze(net, recipe.frozen)
         self.net: Classifier = net.to(self.device)
         self.average = MovingAverage(self.net, decay=recipe.ema_decay)
         self.optimiser = make_optimiser(self.net, recipe)
@@ -165,6 +169,7 @@ class ClassifierTrainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.net.train()
+        hold_norms(self.net, self.recipe.frozen)
         with self._autocast():
             outputs = self.net(images)
         loss = classification_loss(

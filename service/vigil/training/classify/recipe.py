@@ -39,6 +39,8 @@ class ClassifierRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     warmup_epochs: float = 1.0
     step_epochs: int = 10  # of the step schedule: how often the rate falls to a tenth
     initialisation: Initialisation = "he"
+    start_from: str = ""  # weights of a trained model: a file
+    frozen: tuple[str, ...] = ()  # parts of the net that keep their weights
     dropout: float | None = None  # None: the paper's
     label_smoothing: float = 0.0
     balance: bool = False  # weigh classes by the inverse of their share
