@@ -82,7 +82,7 @@ class EngineConfig(Section, frozen=True, kw_only=True):
     max_batch: Annotated[int, msgspec.Meta(ge=1, le=256)] = 16
     linger_s: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
     max_staleness_s: Seconds = 1.0
-    threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0  # of a CPU device; 0: as many as cores
+    threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0  # of a CPU device; 0: half of the cores
 
 
 class HostsConfig(Section, frozen=True, kw_only=True):

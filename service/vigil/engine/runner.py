@@ -1,5 +1,6 @@
 """The model on its device, warm: pictures in, detections out."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,8 +38,7 @@ class Runner:
         self.manifest = manifest
         self.max_batch = max_batch
         self.device = _resolve(device)
-        if threads:
-            torch.set_num_threads(threads)
+        torch.set_num_threads(threads or _spare_threads())
         self._detector = fastest_detector(manifest, device=self.device)
         self._batch: U8 = np.zeros(
             (max_batch, manifest.input_height_px, manifest.input_width_px, 3), np.uint8
@@ -94,6 +94,12 @@ def _sound(logits: Tensor, boxes: Tensor) -> list[bool]:
     """
     sums = logits.sum((1, 2), dtype=torch.float32) + boxes.sum((1, 2))
     return [bool(one) for one in sums.isfinite().cpu()]
+
+
+def _spare_threads() -> int:
+    """Half of the cores: decoders want the others, and threads that share an operation wait for each
+    other at its end, so that one of them without a core holds up both (measured: DECISIONS.md)."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def _resolve(device: str) -> str:

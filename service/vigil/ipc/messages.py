@@ -198,7 +198,7 @@ class EngineSettings(Message, frozen=True, kw_only=True):
     max_batch: int
     linger_s: float
     max_staleness_s: float
-    threads: int  # 0: as measured best for this device
+    threads: int  # 0: half of the cores
 
 
 class AttachHost(Message, frozen=True, kw_only=True):
