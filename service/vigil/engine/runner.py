@@ -97,8 +97,11 @@ def _sound(logits: Tensor, boxes: Tensor) -> list[bool]:
 
 
 def _spare_threads() -> int:
-    """Half of the cores: decoders want the others, and threads that share an operation wait for each
-    other at its end, so that one of them without a core holds up both (measured: DECISIONS.md)."""
+    """Half of the cores: decoders want the others.
+
+    Threads that share an operation wait for each other at its end, so that one of them without a core
+    holds up both (measured: DECISIONS.md).
+    """
     return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
