@@ -1,5 +1,6 @@
 """The end of a run: the best epoch, its temperature, its report and its model folder."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from vigil.data import F32
 from vigil.training.classify.baselines import compare
 from vigil.training.classify.export import ClassifierFacts, write_classifier
 from vigil.training.classify.features import features_of, pixels_of
-from vigil.training.classify.judge import fit_temperature, judge
+from vigil.training.classify.judge import F64, fit_temperature, judge
 from vigil.training.classify.loop import ClassifierTrainer, Labelled, logits_of
 from vigil.training.classify.report import report, write_report
 from vigil.vision.manifest import Manifest
@@ -55,7 +56,23 @@ def finish(
     if baselines_from is not None:
         described["baselines"] = beside_baselines(net, baselines_from, test or validation)
     write_report(trainer.folder / "report.json", described)
+    _draw(trainer, validation, logits)
     return described, write_classifier(net, facts, after, models_dir)
+
+
+def _draw(trainer: ClassifierTrainer, validation: Labelled, logits: F64) -> None:
+    """Plots beside the report, where matplotlib is installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+    from vigil.training.classify.plots import write_plots  # matplotlib takes half a second
+
+    write_plots(
+        trainer.folder / "plots",
+        history=trainer.history,
+        classes=trainer.classes,
+        data=validation,
+        logits=logits,
+    )
 
 
 def beside_baselines(

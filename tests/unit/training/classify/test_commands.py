@@ -1,3 +1,4 @@
+import importlib.util
 import json
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_tells_one_json_object(place: Path) -> None:
     told = json.loads((place / "told.json").read_text())
     assert told["accuracy"] >= 0.9
+    if importlib.util.find_spec("matplotlib"):
+        assert (place / "run" / "plots" / "confusion.png").is_file()
     assert np.array(told["confusion"]).sum() == 12
     assert set(told["recall"]) == set(CLASSES)
     assert told["baselines"]["pixels"]["linear_svm"] > 0.8
