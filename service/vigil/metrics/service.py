@@ -65,7 +65,9 @@ class ServiceMetrics:
     def __init__(self) -> None:
         disable_created_metrics()  # a series more for each counter, which nobody reads
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)  # of the service itself: start, memory, descriptors
+        ProcessCollector(
+            registry=self.registry
+        )  # of the service itself: start, memory, descriptors
         self._latency = Histogram(
             "vigil_latency_seconds",
             "From capture of a frame to Redis's acknowledgement of its event.",
@@ -104,7 +106,9 @@ class ServiceMetrics:
             registry=self.registry,
         )
         for reason in ("storage", "backlog", "age", "max_bytes", "redis_max_bytes"):
-            self._dropped.labels(reason)  # a first loss is an increase only from a zero that was seen
+            self._dropped.labels(
+                reason
+            )  # a first loss is an increase only from a zero that was seen
         for reason in ("died", "hung"):
             for process in ("engine", "host"):
                 self._restarts.labels(process, reason)
