@@ -135,30 +135,23 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
     registry = Registry(database)
     registry.load()
     metrics = ServiceMetrics()
-    events = await stack.enter_async_context(
-        EventPipeline(
-            database,
-            redis_url=_redis_url(config, state, stack),
-            settings=EventSettings(
-                prefix=config.redis.prefix,
-                retention_s=config.events.retention_s,
-                max_bytes=config.events.max_bytes,
-            ),
-            clock=clock,
-            hooks=metrics,
-        )
+    redis_url = _redis_url(config, state, stack)
+    pipeline = EventPipeline(
+        database, redis_url=redis_url, settings=_event_settings(config), clock=clock, hooks=metrics
     )
+    events = await stack.enter_async_context(pipeline)
     health = _Health()
     fleet = LocalFleet(
         settings=_fleet_settings(config, manifest),
         manifest=manifest,
         registry=registry,
-        append=events.outbox.append,
+        sink=events.outbox,
         clock=clock,
         on_restart=metrics.on_restart,
         on_serving=health.serving,
     )
     metrics.expose(_Scrape(fleet, events, manifest))
+    fleet.load()
     stack.push_async_callback(grace.stop, fleet, events)
     server = await stack.enter_async_context(
         Server(
@@ -168,6 +161,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
             reader=DefinitionReader(
                 policy=SourcePolicy.of(config.sources, allow_loopback=listens_on_loopback(config)),
                 default_backend=CaptureBackend(config.capture.backend),
+                model=manifest.name,
             ),
             security=security,
             model=manifest.name,
@@ -299,6 +293,14 @@ def _redis_url(config: Config, state: Path, stack: contextlib.AsyncExitStack) ->
     return stack.enter_context(EmbeddedRedis(state / "redis")).url
 
 
+def _event_settings(config: Config) -> EventSettings:
+    return EventSettings(
+        prefix=config.redis.prefix,
+        retention_s=config.events.retention_s,
+        max_bytes=config.events.max_bytes,
+    )
+
+
 def _fleet_settings(config: Config, manifest: Manifest) -> FleetSettings:
     return FleetSettings(
         models_dir=models_dir(config),
@@ -309,6 +311,7 @@ def _fleet_settings(config: Config, manifest: Manifest) -> FleetSettings:
         max_staleness_s=config.engine.max_staleness_s,
         engine_threads=config.engine.threads,
         streams_per_host=config.hosts.streams_per_host,
+        host_memory_limit_bytes=config.hosts.memory_limit_bytes,
         max_streams=config.hosts.max_streams,
         open_timeout_s=config.capture.open_timeout_s,
         read_timeout_s=config.capture.read_timeout_s,

@@ -82,13 +82,14 @@ class EngineConfig(Section, frozen=True, kw_only=True):
     max_batch: Annotated[int, msgspec.Meta(ge=1, le=256)] = 16
     linger_s: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
     max_staleness_s: Seconds = 1.0
-    threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0  # of a CPU device; 0: half of the cores
+    threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0  # of a CPU; 0: half of the cores
 
 
 class HostsConfig(Section, frozen=True, kw_only=True):
     """How streams are spread over processes."""
 
     streams_per_host: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
+    memory_limit_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0  # of address space a host; 0: none
     max_streams: Count = 256
 
 
@@ -178,6 +179,8 @@ def check(config: Config) -> None:
     ):
         raise InvalidConfig("tls.cert and tls.key go together, and tls.client_ca with both")
     _check_networks(config.sources)
+    if config.capture.backend == "pyav":
+        raise InvalidConfig("capture.backend: this version opens sources by opencv only")
     url = config.redis.url
     if url != "embedded" and urlsplit(url).scheme not in ("redis", "rediss", "unix"):
         raise InvalidConfig(

@@ -25,9 +25,12 @@ _MESSAGE_FIELDS = frozenset(streams_pb2.StreamSpec.DESCRIPTOR.fields_by_name)
 class DefinitionReader:
     """Reads definitions of streams from requests, refusing what the request shows to be wrong."""
 
-    def __init__(self, *, policy: SourcePolicy, default_backend: CaptureBackend) -> None:
+    def __init__(
+        self, *, policy: SourcePolicy, default_backend: CaptureBackend, model: str
+    ) -> None:
         self._policy = policy
         self._default_backend = default_backend
+        self._model = model
 
     def read(self, message: streams_pb2.StreamSpec) -> StreamSpec:
         """A whole definition. Raises InvalidRequest with every field that is wrong, and NotServedYet."""
@@ -61,6 +64,13 @@ class DefinitionReader:
         ]
         if wrong:
             raise InvalidRequest(wrong)
+        if spec.model not in ("", self._model):
+            raise NotServedYet(
+                f"model {spec.model!r} is not served: this service runs {self._model!r} for all "
+                "streams; leave the field empty"
+            )
+        if spec.source.backend is CaptureBackend.PYAV:
+            raise NotServedYet("source.backend PYAV is not served by this version; use OPENCV")
 
 
 class StreamService(streams_pb2_grpc.StreamServiceServicer):

@@ -1,6 +1,7 @@
 """What `vigil demo` runs and measures."""
 
 import asyncio
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,11 +96,7 @@ async def play(
     async with StreamClient(vigil.addresses.grpc) as client:
         reading = asyncio.create_task(read_events())
         await client.add(_spec(source, detect_fps))
-        try:
-            async with asyncio.timeout(duration_s):
-                await _until_ended(client, run, reading, tell)
-        except TimeoutError:
-            pass
+        await _until_ended(client, run, reading, tell, duration_s=duration_s)
         run.scrape = await asyncio.to_thread(Scrape.of, vigil.addresses.http)
         await client.remove(STREAM_ID)
         reading.cancel()
@@ -143,7 +140,13 @@ async def _until_ended(
     run: DemoRun,
     reading: "asyncio.Task[None]",
     tell: Callable[[streams_pb2.StreamStatus], None],
+    *,
+    duration_s: float | None,
 ) -> None:
+    """Wait for the source's end, the duration or Ctrl-C, whichever comes first."""
+    interrupted = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupted.set)
+
     async def watch() -> None:
         online, told = False, None
         async for stream in client.watch(STREAM_ID):
@@ -158,13 +161,19 @@ async def _until_ended(
                 return  # a file that does not open will not mend while one watches
 
     watching = asyncio.create_task(watch())
+    waiting = asyncio.create_task(interrupted.wait())
     try:
-        done, _ = await asyncio.wait((watching, reading), return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            (watching, reading, waiting),
+            timeout=duration_s,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
         for task in done:
             task.result()
     finally:
         watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        waiting.cancel()
+        await asyncio.gather(watching, waiting, return_exceptions=True)
 
 
 def _spec(source: Source, detect_fps: float) -> StreamSpec:

@@ -33,9 +33,9 @@ class Step:
     due_frames: int
     analysed_frames: int
     analysed_share: float
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
+    p50_ms: float | None  # None: no frame came through
+    p95_ms: float | None
+    p99_ms: float | None
     within_limit_share: float
     cpu_share: dict[str, float]  # of one core, by process
     stage_mean_ms: dict[str, float]
@@ -45,7 +45,8 @@ class Step:
     @property
     def holds(self) -> bool:
         """Whether the machine held them: frames analysed, and 95 % of latencies under the limit."""
-        return self.analysed_share >= ENOUGH_ANALYSED and self.p95_ms < LATENCY_LIMIT_S * 1000
+        in_time = self.p95_ms is not None and self.p95_ms < LATENCY_LIMIT_S * 1000
+        return in_time and self.analysed_share >= ENOUGH_ANALYSED
 
     def as_json(self) -> dict[str, object]:
         """For --json."""
@@ -87,7 +88,7 @@ def measure_step(
 def find_most(
     measure: Callable[[int], Step], *, first: int, tell: Callable[[Step], None]
 ) -> list[Step]:
-    """Steps up to the largest number that holds: by doubling, then by halving the gap."""
+    """Steps up to the largest number that holds: growing by half, then halving the gap."""
     steps: dict[int, Step] = {}
 
     def holds(streams: int) -> bool:
@@ -224,5 +225,5 @@ def _stage_means_ms(before: Scrape, after: Scrape) -> dict[str, float]:
     return means
 
 
-def _ms(seconds: float | None) -> float:
-    return round((seconds if seconds is not None else float("inf")) * 1000, 1)
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)

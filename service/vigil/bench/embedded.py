@@ -87,7 +87,7 @@ class EmbeddedVigil:
         try:
             self._addresses = self._wait_listening()
             asyncio.run(wait_serving(self._addresses.grpc, timeout_s=START_TIMEOUT_S))
-        except Unavailable:
+        except BaseException:  # Ctrl-C, too: it is in a session of its own and would stay
             self.kill()
             raise
 

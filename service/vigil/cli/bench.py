@@ -70,7 +70,7 @@ def density(
         verdict = "[green]holds[/green]" if step.holds else "[red]too many[/red]"
         console.print(
             f"{step.streams:4d} streams  {verdict}  analysed {step.analysed_share:.2%}  "
-            f"p50 {step.p50_ms:.0f} ms  p95 {step.p95_ms:.0f} ms  cores {step.cpu_share}"
+            f"p50 {step.p50_ms} ms  p95 {step.p95_ms} ms  cores {step.cpu_share}"
         )
 
     if streams is not None:

@@ -214,6 +214,7 @@ def main(fd: int) -> int:
     except (VigilError, RuntimeError) as error:
         control.send(EngineFailed(detail=str(error)))
         return 1
+    page = Page(Slab.open(parcel.descriptors.pop(0)), records=0)
     engine = Engine(
         control,
         runner=runner,
@@ -222,15 +223,15 @@ def main(fd: int) -> int:
             linger_s=settings.linger_s,
             max_staleness_s=settings.max_staleness_s,
         ),
-        page=Page(Slab.open(parcel.descriptors.pop(0)), records=0),
+        page=page,
         clock=SystemClock(),
     )
+    page.beat(time.monotonic())  # before anyone looks for it
     control.send(
         EngineReady(
             device=runner.device,
             precision=runner.precision,
             model=manifest.name,
-            compiled=False,
             load_s=time.monotonic() - started_s,
         )
     )

@@ -20,7 +20,8 @@ class BatchQueue:
 
     Frames that must be kept (pictures a client sent, files played as fast as they are analysed) wait
     in their own order; their hosts' slots bound them. A batch holds at most one frame a stream, those
-    first that have waited longest, weighted by priority. It goes when it is full, or when the oldest
+    of the streams first that have waited longest, weighted by priority: under overload each stream is
+    analysed less often, none never. It goes when it is full, or when the oldest
     frame has waited ``linger_s``.
     """
 
@@ -30,6 +31,9 @@ class BatchQueue:
         self.max_staleness_s = max_staleness_s
         self._newest: dict[tuple[str, int], Waiting] = {}
         self._kept: dict[tuple[str, int], deque[Waiting]] = {}
+        # since when a stream has waited for its turn, whichever of its frames it is that waits now: else
+        # a newer frame would send its stream to the end of the line, for ever under overload
+        self._in_line_since_s: dict[tuple[str, int], float] = {}
 
     def __len__(self) -> int:
         return len(self._newest) + sum(len(kept) for kept in self._kept.values())
@@ -42,12 +46,16 @@ class BatchQueue:
             return None
         replaced = self._newest.get(key)
         self._newest[key] = waiting
+        self._in_line_since_s.setdefault(key, waiting.frame.ready_s)
         return replaced
 
     def forget(self, host_id: str) -> None:
         """Drop what a host that is gone had waiting."""
         self._newest = {key: value for key, value in self._newest.items() if key[0] != host_id}
         self._kept = {key: value for key, value in self._kept.items() if key[0] != host_id}
+        self._in_line_since_s = {
+            key: value for key, value in self._in_line_since_s.items() if key[0] != host_id
+        }
 
     def wait_s(self, now_s: float) -> float | None:
         """Seconds until the next batch should go: 0 for now, None while nothing waits."""
@@ -69,7 +77,7 @@ class BatchQueue:
             del self._newest[waiting.host_id, waiting.frame.camera]
         candidates = sorted(
             self._candidates(),
-            key=lambda waiting: (now_s - waiting.frame.ready_s) * waiting.frame.priority,
+            key=lambda waiting: self._urgency(waiting, now_s),
             reverse=True,
         )
         batch = candidates[: self.limit]
@@ -91,13 +99,18 @@ class BatchQueue:
             kept.extend(waiting if camera < 0 else [waiting[0]])
         return [*self._newest.values(), *kept]
 
+    def _urgency(self, waiting: Waiting, now_s: float) -> float:
+        key = (waiting.host_id, waiting.frame.camera)
+        since_s = self._in_line_since_s.get(key, waiting.frame.ready_s)
+        return (now_s - since_s) * waiting.frame.priority
+
     def _ready_count(self) -> int:
         return len(self._candidates()) if self._kept else len(self._newest)
 
     def _remove(self, waiting: Waiting) -> None:
         key = (waiting.host_id, waiting.frame.camera)
         if not waiting.frame.keep:
-            del self._newest[key]
+            del self._newest[key], self._in_line_since_s[key]
             return
         self._kept[key].popleft()
         if not self._kept[key]:

@@ -118,7 +118,7 @@ class Outbox:
             return []
         started_s = self._clock.monotonic_s()
         if not await self._admit(len(events)):
-            self._drop("backlog", events)
+            self.drop("backlog", events)
             return [None] * len(events)
         waiting = _Waiting(events, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
@@ -257,7 +257,7 @@ class Outbox:
             appended = await self._database.write(job)
         except (StorageFailed, DamagedState, Unavailable) as error:
             self._degraded = str(error)
-            self._drop("storage", events)
+            self.drop("storage", events)
             _resolve(group, [None] * len(events))
             return
         except Exception as error:  # a bug: its callers shall see it
@@ -284,7 +284,8 @@ class Outbox:
             self._tail.clear()
             self._tail_from = self.newest
 
-    def _drop(self, reason: str, events: Sequence[Event]) -> None:
+    def drop(self, reason: str, events: Sequence[Event]) -> None:
+        """Count events as lost: their streams' numbers will show the gap."""
         for event in events:
             self._lost[event.stream_id] += 1
         self._dropped += len(events)

@@ -44,7 +44,6 @@ class Child(Generic[Sent, Received]):
         self._theirs: socket.socket | None = None  # until the process has it
         self._process: asyncio.subprocess.Process | None = None
         self._ended: asyncio.Task[None] | None = None
-        self._reading = False
 
     @property
     def pid(self) -> int:
@@ -61,7 +60,7 @@ class Child(Generic[Sent, Received]):
         ours, self._theirs = socket_pair()
         ours.setblocking(False)
         self._channel = Channel(ours, self._receives)
-        self.resume()
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._read)
 
     async def start(self) -> None:
         """Start the process, in a session of its own: a terminal's signals are not for it.
@@ -101,18 +100,6 @@ class Child(Generic[Sent, Received]):
         kept = tuple(os.dup(fd) for fd in descriptors)
         self._unsent.append((message, kept, payload))
         asyncio.get_running_loop().add_writer(self._channel.fileno(), self._flush)
-
-    def pause(self) -> None:
-        """Read no more for now: the child waits when the socket is full."""
-        if self._reading and self._channel is not None:
-            asyncio.get_running_loop().remove_reader(self._channel.fileno())
-            self._reading = False
-
-    def resume(self) -> None:
-        """Read on."""
-        if not self._reading and self._channel is not None:
-            asyncio.get_running_loop().add_reader(self._channel.fileno(), self._read)
-            self._reading = True
 
     def kill(self) -> None:
         """End the process at once."""
@@ -183,7 +170,6 @@ class Child(Generic[Sent, Received]):
         loop.remove_writer(self._channel.fileno())
         self._channel.close()
         self._channel = None
-        self._reading = False
         for _, descriptors, _ in self._unsent:
             for fd in descriptors:
                 os.close(fd)

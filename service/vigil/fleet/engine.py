@@ -76,7 +76,15 @@ class EngineKeeper:
         return self._child.pid if self._child else 0
 
     async def start(self) -> None:
-        """Start an engine; it is ready later."""
+        """Start an engine; it is ready later. A machine without room for it is tried again."""
+        try:
+            await self._open().start()
+        except OSError as error:
+            log.error("engine_cannot_start", error=error.strerror)
+            self._ended(-1)
+
+    def _open(self) -> Child[ToEngine, FromEngine]:
+        """A process that is not started yet, with its settings said to it. Raises OSError."""
         self._page = Page.create("vigil-engine-counters", records=0)
         self._stages.add_page(self._page)
         self._child = Child("vigil.engine", FromEngine, take=self._take, end=self._ended)
@@ -96,11 +104,7 @@ class EngineKeeper:
             ),
             descriptors=(self._page.slab.fd,),
         )
-        try:
-            await self._child.start()
-        except OSError as error:
-            log.error("engine_cannot_start", error=error.strerror)
-            self._ended(-1)
+        return self._child
 
     def attach(self, message: AttachHost, *, socket_fd: int, slots_fd: int) -> None:
         """Let frames of a host in."""
@@ -152,7 +156,7 @@ class EngineKeeper:
                 self._failure = detail
 
     def _ended(self, status: int) -> None:
-        self._ready = None
+        self._ready = self._child = None
         if self._page is not None:
             self._stages.retire_page(self._page)
             self._page = None

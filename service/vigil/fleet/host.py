@@ -131,8 +131,16 @@ class HostKeeper:
         """Start the process and give it its settings and its streams.
 
         All messages are sent before the first await: whoever else sends, while the process is being
-        started, comes after the settings.
+        started, comes after the settings. A machine that has no room for it now is tried again later.
         """
+        try:
+            await self._open().start()
+        except OSError as error:
+            log.error("host_cannot_start", host=self.host_id, error=error.strerror)
+            self._ended(-1)
+
+    def _open(self) -> Child[ToHost, FromHost]:
+        """A process that is not started yet, with everything said to it. Raises OSError."""
         world, settings = self._world, self._world.settings
         manifest = world.manifest
         self._slots = Slots.create(
@@ -171,11 +179,7 @@ class HostKeeper:
         for placed in self._placed.values():
             if placed.begins:
                 self._begin(placed)
-        try:
-            await self._child.start()
-        except OSError as error:
-            log.error("host_cannot_start", host=self.host_id, error=error.strerror)
-            self._ended(-1)
+        return self._child
 
     def connect(self) -> None:
         """Join this host and the engine by a socket of their own, if both are there."""
@@ -245,16 +249,6 @@ class HostKeeper:
             log.error("host_hangs", host=self.host_id, pid=self.pid)
             self._why = "hung"
             self._child.kill()
-
-    def pause(self) -> None:
-        """Take no more messages for now: events wait in the host."""
-        if self._child is not None:
-            self._child.pause()
-
-    def resume(self) -> None:
-        """Take messages again."""
-        if self._child is not None:
-            self._child.resume()
 
     async def stop(self, grace_s: float) -> None:
         """End the process after its streams' last events."""

@@ -6,7 +6,7 @@ from typing import Protocol
 from vigil.clock import Clock
 from vigil.fleet.engine import EngineKeeper
 from vigil.fleet.host import HostKeeper, HostWorld
-from vigil.fleet.intake import Append, EventIntake
+from vigil.fleet.intake import EventIntake, EventSink
 from vigil.fleet.settings import FleetSettings
 from vigil.ipc.channel import Parcel
 from vigil.ipc.messages import EngineReady, FromHost, StreamEvents
@@ -42,10 +42,10 @@ class Hosts:
         settings: FleetSettings,
         manifest: Manifest,
         clock: Clock,
-        append: Append,
+        sink: EventSink,
         listener: ProcessListener,
     ) -> None:
-        self._append = append
+        self._sink = sink
         self._clock = clock
         self._listener = listener
         self.stages = StageTotals()
@@ -137,9 +137,7 @@ class Hosts:
     def _new_host(self) -> HostKeeper:
         self._named += 1
         host = HostKeeper(f"host-{self._named}", self._world, self)
-        self._intakes[host.host_id] = EventIntake(
-            self._append, pause=host.pause, resume=host.resume
-        )
+        self._intakes[host.host_id] = EventIntake(self._sink)
         self._hosts.append(host)
         return host
 

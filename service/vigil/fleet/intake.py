@@ -1,42 +1,47 @@
-"""Events of one host on their way into the outbox, in order, with the host held back when it is slow."""
+"""Events of one host on their way into the outbox, in order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import structlog
 
 from vigil.data import Event
-from vigil.errors import Unavailable
 
 log = structlog.get_logger()
 
-HIGH_WATER = 2000  # events; above it the host's socket is not read
+MOST_WAITING = 20_000  # events; an outbox that takes none for so long loses them, counted
 MOST_AT_ONCE = 500
 
-Append = Callable[[Sequence[Event]], Awaitable[object]]
+
+class EventSink(Protocol):
+    """Where events become durable: the outbox."""
+
+    async def append(self, events: Sequence[Event]) -> object:
+        """Keep events; returns when they are on disk, or given up and counted."""
+
+    def drop(self, reason: str, events: Sequence[Event]) -> None:
+        """Count events that are lost; their stream's numbers will show the gap."""
 
 
 class EventIntake:
     """Takes events as they are heard and appends them, many at once, one append after the other.
 
-    Bounded by holding the host back: what the outbox does not take stays in the host's socket, and
-    then in the host, whose rules wait.
+    Bounded. The host is not held back: its loop also serves its cameras and shows that it lives, and
+    the outbox itself gives up, counted, on a disk that takes nothing.
     """
 
-    def __init__(
-        self, append: Append, *, pause: Callable[[], None], resume: Callable[[], None]
-    ) -> None:
-        self._append = append
-        self._pause = pause
-        self._resume = resume
+    def __init__(self, sink: EventSink) -> None:
+        self._sink = sink
         self._waiting: list[Event] = []
         self._task: asyncio.Task[None] | None = None
 
     def take(self, events: Sequence[Event]) -> None:
         """Queue events; they are appended soon."""
+        if len(self._waiting) + len(events) > MOST_WAITING:
+            self._sink.drop("backlog", events)
+            return
         self._waiting.extend(events)
-        if len(self._waiting) > HIGH_WATER:
-            self._pause()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain(), name="event-intake")
 
@@ -49,9 +54,9 @@ class EventIntake:
         while self._waiting:
             batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
             try:
-                await self._append(batch)
-            except Unavailable:
-                log.error("events_after_close", events=len(batch) + len(self._waiting))
-                self._waiting.clear()
-            if len(self._waiting) <= HIGH_WATER // 2:
-                self._resume()
+                await self._sink.append(batch)
+            except (
+                Exception
+            ):  # whatever it is: the next batch has its own chance, this one is counted
+                log.exception("events_lost", events=len(batch))
+                self._sink.drop("storage", batch)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -17,7 +17,7 @@ from vigil.fleet.book import StreamBook
 from vigil.fleet.contract import PictureResult, PushSession, Snapshot, Stream
 from vigil.fleet.host import HostKeeper
 from vigil.fleet.hosts import Hosts
-from vigil.fleet.intake import Append
+from vigil.fleet.intake import EventSink
 from vigil.fleet.pictures import Pictures
 from vigil.fleet.policy import PUSH_URI
 from vigil.fleet.push import LocalPushSession
@@ -46,7 +46,7 @@ class LocalFleet:
         settings: FleetSettings,
         manifest: Manifest,
         registry: Registry,
-        append: Append,
+        sink: EventSink,
         clock: Clock,
         on_restart: Callable[[str, str], None],
         on_serving: Callable[[bool], None],
@@ -57,7 +57,7 @@ class LocalFleet:
         self._on_restart = on_restart
         self._on_serving = on_serving
         self.hosts = Hosts(
-            settings=settings, manifest=manifest, clock=clock, append=append, listener=self
+            settings=settings, manifest=manifest, clock=clock, sink=sink, listener=self
         )
         self.book = StreamBook(clock)
         self._pictures = Pictures(self.hosts, manifest)
@@ -66,23 +66,34 @@ class LocalFleet:
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._watch: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._entering: set[str] = set()  # have a place kept for them
         self._pushing: set[str] = set()  # registered streams that a client pushes into
+
+    def load(self) -> None:
+        """Know the registered streams: before anyone may ask for one."""
+        for spec, generation in self._registry.list(limit=max(1, len(self._registry))):
+            self.book.enter(spec, generation)
 
     async def start(self) -> None:
         """Start the engine, one host, and every registered stream that is enabled."""
         await self.hosts.start()
-        for spec, generation in self._registry.list(limit=max(1, len(self._registry))):
-            self.book.enter(spec, generation)
-            if spec.enabled:
-                await self.hosts.place(spec)
+        for stream in self.book.all():
+            await self._resume(stream.spec.stream_id)
         self._watch = asyncio.create_task(self._watch_streams(), name="fleet-watch")
+
+    async def _resume(self, stream_id: str) -> None:
+        """Run a registered stream, unless a client has changed or removed it meanwhile."""
+        async with self._lock(stream_id):
+            if stream_id in self._registry and self.hosts.host_of(stream_id) is None:
+                spec = self._registry.get(stream_id).spec
+                if spec.enabled:
+                    await self.hosts.place(spec)
 
     async def stop(self, grace_s: float) -> None:
         """End the streams, take their last events, end every process."""
         if self._watch is not None:
             self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
+            await asyncio.gather(self._watch, return_exceptions=True)
         await self.hosts.stop(grace_s)
 
     # what the contract asks for
@@ -92,17 +103,17 @@ class LocalFleet:
         return await self._finish(self._add(spec))
 
     async def _add(self, spec: StreamSpec) -> Stream:
-        async with self._lock(spec.stream_id):
-            if spec.stream_id not in self._registry:
-                if spec.stream_id in self.book:
-                    raise StreamExists(f"a client pushes frames as {spec.stream_id!r} at present")
-                self._check_room(spec)
-            registered = await self._registry.add(spec)
-            if spec.stream_id not in self.book:
-                self.book.enter(*registered)
-                if spec.enabled:
+        stream_id = spec.stream_id
+        async with self._lock(stream_id):
+            if stream_id not in self._registry and stream_id in self.book:
+                raise StreamExists(f"a client pushes frames as {stream_id!r} at present")
+            with self._room_for(spec):
+                registered = await self._registry.add(spec)
+                if stream_id not in self.book:
+                    self.book.enter(*registered)
+                if spec.enabled and self.hosts.host_of(stream_id) is None:
                     await self.hosts.place(spec)
-            return self.get(spec.stream_id)
+            return self.get(stream_id)
 
     async def update(self, spec: StreamSpec, *, fields: frozenset[str], generation: int) -> Stream:
         """Change a stream, and restart its capture only if its source is another."""
@@ -113,11 +124,10 @@ class LocalFleet:
             held = self._registry.get(spec.stream_id).spec
             named = fields or frozenset(StreamSpec.__struct_fields__)
             wanted = replace(held, **{field: getattr(spec, field) for field in named})
-            if wanted.enabled and not held.enabled:
-                self._check_room(wanted)
-            registered = await self._registry.update(wanted, generation=generation)
-            self.book.define(*registered)
-            await self._apply(held, registered.spec)
+            with self._room_for(wanted):
+                registered = await self._registry.update(wanted, generation=generation)
+                self.book.define(*registered)
+                await self._apply(held, registered.spec)
             return self.get(spec.stream_id)
 
     async def remove(self, stream_id: str) -> None:
@@ -175,9 +185,9 @@ class LocalFleet:
             if spec.stream_id in self._pushing or (not registered and spec.stream_id in self.book):
                 raise StreamExists(f"a client pushes frames as {spec.stream_id!r} already")
             if not registered:
-                self._check_room(spec)
-                self.book.enter(spec, 1)
-                await self.hosts.place(spec)
+                with self._room_for(spec):
+                    self.book.enter(spec, 1)
+                    await self.hosts.place(spec)
             host = self.hosts.host_of(spec.stream_id)
             if host is None:
                 raise Unavailable(f"stream {spec.stream_id!r} is disabled; enable it first")
@@ -225,6 +235,7 @@ class LocalFleet:
                 state=StreamState.PENDING if pushed else StreamState.CONNECTING,
                 reason=None,
                 detail="its process is being restarted",
+                next_retry_s=None,
                 analysed_fps=0.0,
             )
 
@@ -252,7 +263,13 @@ class LocalFleet:
             await self.hosts.take_away(stream_id)
         if wanted.enabled:
             if running is not None or not held.enabled:
-                self.book.set(stream_id, state=StreamState.PENDING, reason=None, detail="")
+                self.book.set(
+                    stream_id,
+                    state=StreamState.PENDING,
+                    reason=None,
+                    detail="",
+                    next_retry_s=None,
+                )
             await self.hosts.place(wanted)
         else:
             self.book.set(
@@ -288,16 +305,28 @@ class LocalFleet:
     async def _watch_streams(self) -> None:
         while True:
             await asyncio.sleep(WATCH_S)
-            self.hosts.check()
-            for stream_id in self.hosts.placed():
-                self._rates.judge(stream_id)
+            try:
+                self.hosts.check()
+                for stream_id in self.hosts.placed():
+                    self._rates.judge(stream_id)
+            except Exception:  # supervision goes on: nobody else would notice a hang
+                log.exception("watching_failed")
 
-    def _check_room(self, spec: StreamSpec) -> None:
-        running = len(self.hosts.placed())
-        if spec.enabled and running >= self._settings.max_streams:
-            raise Busy(
-                f"{running} streams run, hosts.max_streams allows no more: remove or disable one"
-            )
+    @contextlib.contextmanager
+    def _room_for(self, spec: StreamSpec) -> Iterator[None]:
+        """Keep a place for a stream while it is on its way in. Raises Busy where there is none."""
+        running = {*self.hosts.placed(), *self._entering}
+        if spec.enabled and spec.stream_id not in running:
+            if len(running) >= self._settings.max_streams:
+                raise Busy(
+                    f"{len(running)} streams run, hosts.max_streams allows no more: "
+                    "remove or disable one"
+                )
+            self._entering.add(spec.stream_id)
+        try:
+            yield
+        finally:
+            self._entering.discard(spec.stream_id)
 
     def _lock(self, stream_id: str) -> asyncio.Lock:
         """Changes to one stream happen one after the other; to different streams beside each other."""

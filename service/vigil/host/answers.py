@@ -13,6 +13,7 @@ from vigil.host.context import Send
 from vigil.host.engine_link import SlotPool
 from vigil.host.environment import MAX_PICTURE_PX
 from vigil.host.worker import Worker
+from vigil.ipc.channel import ChannelClosed
 from vigil.ipc.messages import FoundObject, PictureAnalysed, RefusalKind
 
 log = structlog.get_logger()
@@ -38,6 +39,11 @@ class Answers:
             except cv2.error as error:
                 log.error("opencv_failed", code=error.code)
                 self.refuse(request_id, UnreadableImage("OpenCV failed on this picture"))
+            except ChannelClosed:
+                raise
+            except Exception:  # an answer is owed whatever it is
+                log.exception("picture_failed")
+                self.refuse(request_id, Unavailable("analysing this picture failed; see the log"))
 
         try:
             self._worker.give(guarded)

@@ -65,8 +65,14 @@ class Room:
     pushing: bool = False  # frames that clients pushed may still be queued
 
     def reads(self) -> bool:
-        """Whether frames can still come in."""
-        return self.pushing if self.reader is None else self.reader.alive
+        """Whether frames can still come in, once it is leaving.
+
+        A reader that was told to stop begins no run: one that still opens its camera, which may take long,
+        is not waited for, and its thread ends by itself.
+        """
+        if self.reader is None:
+            return self.pushing
+        return self.reader.alive and self.camera.has_open_run()
 
     def end_pushing(self) -> None:
         """No pushed frame is queued any more."""

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import structlog
+
 from vigil.clock import Anchor
 from vigil.data import U8, Detections, Event, Outcome, StreamState, Track
 from vigil.errors import Unavailable
@@ -15,6 +17,8 @@ from vigil.ipc.messages import FrameDone, FrameReady, RunWanted, StreamEvents, S
 from vigil.rules import Moment
 from vigil.spec import StreamSpec
 from vigil.vision.letterbox import Letterbox
+
+log = structlog.get_logger()
 
 RUN_TIMEOUT_S = 10.0
 
@@ -196,9 +200,14 @@ class Camera:
         """A frame came back with its detections: tracks, rules, events."""
         run, clock, times = frame.run, self._context.clock, self._context.page.times
         started_s = clock.monotonic_s()
-        tracks = run.track(found, frame.moment)
-        tracked_s = clock.monotonic_s()
-        events = run.rule(tracks, frame.moment)
+        try:
+            tracks = run.track(found, frame.moment)
+            tracked_s = clock.monotonic_s()
+            events = run.rule(tracks, frame.moment)
+        except Exception:  # one camera's rules must not end the process that others share
+            log.exception("rules_failed", stream_id=self.spec.stream_id, seq=frame.seq)
+            self.take_dropped(frame, "dropped_error")
+            return
         times.observe("track", tracked_s - started_s)
         times.observe("rules", clock.monotonic_s() - tracked_s)
         shown = run.thresholds.keep(found)

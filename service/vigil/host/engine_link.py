@@ -103,8 +103,10 @@ class EngineLink(Generic[Carried]):
 
     def submit(self, frame: FrameReady, *, pool: SlotPool, carried: Carried) -> bool:
         """Hand a written slot to the engine; False, with the slot free again, if there is none."""
+        channel = (
+            self._channel
+        )  # first: a frame that `detach` takes back must not go to the next engine
         self._in_transit[frame.slot] = InTransit(pool, carried)
-        channel = self._channel
         try:
             if channel is None:
                 raise ChannelClosed("no engine")

@@ -4,6 +4,7 @@ FFmpeg follows redirects and playlists by itself. Through the proxy each of its 
 here, once, and made to an address that was judged: what is refused gets 403, and no packet goes out.
 """
 
+import errno
 import os
 import selectors
 import socket
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 MOST_CONNECTIONS = 256  # at once; more are closed unanswered
 MOST_HEAD_BYTES = 65536
 IDLE_S = 60.0  # FFmpeg's own time-outs are shorter
+PAUSE_S = 0.1  # after a connection that could not be taken
 _CHUNK_BYTES = 65536
 _HOP_BY_HOP = frozenset({"connection", "proxy-connection", "proxy-authorization", "keep-alive"})
 
@@ -33,6 +35,7 @@ class HttpProxy:
         self._connect_timeout_s = connect_timeout_s
         self._listener: socket.socket | None = None
         self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self._closing = threading.Event()
 
     def __enter__(self) -> "HttpProxy":
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -51,6 +54,7 @@ class HttpProxy:
     ) -> None:
         """Take no more connections; those that are open end with FFmpeg's captures."""
         assert self._listener is not None
+        self._closing.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
@@ -58,14 +62,22 @@ class HttpProxy:
         while True:
             try:
                 client, _ = listener.accept()
-            except OSError:
-                return
+            except OSError as error:
+                if error.errno in (errno.EBADF, errno.EINVAL):
+                    return  # it was closed
+                log.error("proxy_cannot_accept", error=error.strerror)
+                self._closing.wait(PAUSE_S)  # no descriptors at present, perhaps
+                continue
             if not self._room.acquire(blocking=False):
                 client.close()
                 continue
-            threading.Thread(
-                target=self._serve, args=(client,), name="http-relay", daemon=True
-            ).start()
+            try:
+                threading.Thread(
+                    target=self._serve, args=(client,), name="http-relay", daemon=True
+                ).start()
+            except RuntimeError:  # no room for another thread at present
+                self._room.release()
+                client.close()
 
     def _serve(self, client: socket.socket) -> None:
         try:

@@ -55,7 +55,11 @@ class Pictures:
         picture = decoded(encoded)
         slot = taken_slot(self._slots)
         letterbox = Letterbox.fit(picture.shape[:2], context.input_hw)
-        letterbox.draw(picture, context.engine.picture(slot))
+        try:
+            letterbox.draw(picture, context.engine.picture(slot))
+        except BaseException:
+            self._slots.give_back(slot)
+            raise
         now_s = context.clock.monotonic_s()
         thresholds = Thresholds.of(
             classes=request.classes,

@@ -78,6 +78,9 @@ class Play:
             decode_s = time.thread_time() - started_cpu_s
             if arrival_s - started_s > self._read_timeout_s:
                 # a few buffered frames may still come; after them OpenCV says no for ever
+                if grabbed:
+                    self._camera.ledger.read(self._clock.utc_s())
+                    self._camera.ledger.outcome("dropped_error")
                 return Ended(
                     OfflineReason.UNREACHABLE, f"no frame came for {self._read_timeout_s:g} s"
                 )

@@ -115,6 +115,8 @@ class Reader:
         return Ended(OfflineReason.DECODE_ERROR, f"reading failed with {name}; the log says where")
 
     def _play(self, capture: Capture) -> Ended:
+        if self._stop.is_set():
+            return Ended(OfflineReason.ENDED, "stopped")
         run = self._camera.begin_run(Anchor.now(self._context.clock))
         play = Play(
             self._camera,

@@ -1,7 +1,7 @@
 """One uninterrupted connection of a stream: its tracks, its rules, its frames' numbers."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -52,6 +52,7 @@ class Run:
     ) -> None:
         self.number = number
         self.anchor = anchor
+        self._clock = context.clock
         self.width_px = 0
         self.height_px = 0
         self.thresholds = thresholds_of(spec, context)
@@ -112,11 +113,15 @@ class Run:
         """Take a changed definition; rules that are gone end their episodes."""
         self.thresholds = thresholds_of(spec, context)
         self._tracker.retune(self.thresholds.tracker_settings())
-        return self._rules.replace(spec.rules, labels=spec.labels, moment=self._last)
+        return self._rules.replace(spec.rules, labels=spec.labels, moment=self._now())
 
     def finish(self) -> list[Event]:
         """The run is over: what is still open ends with its last frame."""
-        return self._rules.finish(self._last)
+        return self._rules.finish(self._now())
+
+    def _now(self) -> Moment:
+        """The last frame's time, for events that no frame causes: their latency begins now."""
+        return replace(self._last, captured_s=self._clock.monotonic_s())
 
 
 def thresholds_of(spec: StreamSpec, context: HostContext) -> Thresholds:

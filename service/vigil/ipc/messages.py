@@ -224,7 +224,6 @@ class EngineReady(Message, frozen=True, kw_only=True):
     device: str
     precision: str
     model: str
-    compiled: bool
     load_s: float
 
 

@@ -57,7 +57,9 @@ def open_site(outbox: tuple[Database, Outbox], videos: Path) -> Any:
             fleet=fleet,
             log=EventLog(database, box),
             reader=DefinitionReader(
-                policy=SourcePolicy(file_roots=(videos,)), default_backend=CaptureBackend.OPENCV
+                policy=SourcePolicy(file_roots=(videos,)),
+                default_backend=CaptureBackend.OPENCV,
+                model="vigil-det-n",
             ),
             security=security or Security(guard=Guard()),
             model="vigil-det-n",

@@ -40,7 +40,9 @@ from vigil.spec import (
 from vigil.v1 import rules_pb2, streams_pb2
 
 TRAILER_BYTES = 8 * 1024  # what clients take
-READER = DefinitionReader(policy=SourcePolicy(), default_backend=CaptureBackend.OPENCV)
+READER = DefinitionReader(
+    policy=SourcePolicy(), default_backend=CaptureBackend.OPENCV, model="vigil-det-n"
+)
 
 texts = st.text(max_size=40)
 numbers = st.floats(allow_nan=True, allow_infinity=True)

@@ -84,12 +84,12 @@ async def test_every_field_comes_back_as_it_was_given(site: Site) -> None:
             pace=pb.Source.FAST,
             loop=True,
             folder_fps=2.5,
-            backend=pb.Source.PYAV,
+            backend=pb.Source.OPENCV,
         ),
         enabled=False,
         detect_fps=12.5,
         priority=3,
-        model="vigil-det-s",
+        model="vigil-det-n",
         classes=["person", "car"],
         min_score=0.5,
         rules=[
@@ -433,3 +433,17 @@ async def test_baselines_are_not_served_yet(site: Site) -> None:
         await StreamServiceStub(site.channel).GetBaseline(pb.GetBaselineRequest())
     assert caught.value.code() is Code.UNIMPLEMENTED
     assert "GetBaseline" in (caught.value.details() or "")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": "vigil-det-s"},
+        {"source": pb.Source(uri="rtsp://camera.example/1", backend=pb.Source.PYAV)},
+    ],
+    ids=["model", "backend"],
+)
+async def test_what_is_not_served_yet_says_so(site: Site, changes: dict[str, Any]) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await add(site, **changes)
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED

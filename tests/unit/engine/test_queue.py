@@ -127,3 +127,32 @@ def test_the_oldest_frame_is_told() -> None:
     waiting.offer(frame(1, 10.4))
     waiting.offer(frame(2, 10.2, keep=True))
     assert waiting.oldest_captured_s() == 10.2
+
+
+def overloaded(priorities: list[int], *, frames_a_second: float, batch: int) -> list[int]:
+    """How often each of these streams of 5 fps is analysed in a minute by an engine of that speed."""
+    waiting = queue(limit=batch)
+    taken = [0] * len(priorities)
+    steps = round(60 * frames_a_second / batch)
+    due_s = [0.2 * camera / len(priorities) for camera in range(len(priorities))]
+    for step in range(steps):
+        now_s = step * batch / frames_a_second
+        for camera, priority in enumerate(priorities):
+            while due_s[camera] <= now_s:
+                waiting.offer(frame(camera, due_s[camera], priority=priority))
+                due_s[camera] += 0.2
+        for each in waiting.take(now_s)[0]:
+            taken[each.frame.camera] += 1
+    return taken
+
+
+def test_under_overload_equals_are_analysed_equally_often() -> None:
+    taken = overloaded([1] * 40, frames_a_second=80.0, batch=16)
+    assert sum(taken) >= 0.95 * 60 * 80
+    assert min(taken) >= 0.6 * max(taken)
+
+
+def test_under_overload_priority_counts_and_nobody_is_silent() -> None:
+    taken = overloaded([10] * 24 + [1] * 16, frames_a_second=90.0, batch=16)
+    assert min(taken[:24]) > max(taken[24:])
+    assert min(taken) >= 20

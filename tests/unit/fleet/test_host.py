@@ -115,8 +115,14 @@ def children(monkeypatch: pytest.MonkeyPatch) -> type[NotingChild]:
     return kind
 
 
-async def append(_: object) -> None:
+class Sink:
     """Takes every event."""
+
+    async def append(self, events: object) -> None:
+        """Nothing of interest here."""
+
+    def drop(self, reason: str, events: object) -> None:
+        raise AssertionError(f"events were dropped: {reason}")
 
 
 def new_hosts(listener: Listener | None = None, **changes: Any) -> Hosts:
@@ -125,7 +131,7 @@ def new_hosts(listener: Listener | None = None, **changes: Any) -> Hosts:
         settings=settings,
         manifest=MANIFEST,
         clock=SystemClock(),
-        append=append,
+        sink=Sink(),
         listener=listener or Listener(),
     )
 
@@ -275,17 +281,13 @@ async def test_hosts_and_engine_are_joined_whichever_is_ready_first(
     (host,) = named(children, "vigil.host")
     host.say(HostReady())
     assert AttachEngine() not in host.told
-    engine.say(
-        EngineReady(device="cpu", precision="float32", model="grid", compiled=False, load_s=1.0)
-    )
+    engine.say(EngineReady(device="cpu", precision="float32", model="grid", load_s=1.0))
     assert host.kinds().count("AttachEngine") == engine.kinds().count("AttachHost") == 1
     engine.die()
     assert host.kinds()[-1] == "DetachEngine"
     await settle()
     _, again = named(children, "vigil.engine")
-    again.say(
-        EngineReady(device="cpu", precision="float32", model="grid", compiled=False, load_s=1.0)
-    )
+    again.say(EngineReady(device="cpu", precision="float32", model="grid", load_s=1.0))
     assert host.kinds()[-1] == "AttachEngine"
     for name in ("a", "b", "c"):
         await hosts.place(spec(name))

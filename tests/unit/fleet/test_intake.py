@@ -5,7 +5,7 @@ import pytest
 
 from vigil.data import Event, Phase
 from vigil.errors import Unavailable
-from vigil.fleet.intake import HIGH_WATER, MOST_AT_ONCE, EventIntake
+from vigil.fleet.intake import MOST_AT_ONCE, MOST_WAITING, EventIntake
 
 
 def event(number: int) -> Event:
@@ -28,80 +28,78 @@ def event(number: int) -> Event:
     )
 
 
-class Site:
-    """An outbox that takes a batch each time it is let, and a host that can be held back."""
+class Outbox:
+    """An outbox that takes a batch each time it is let."""
 
     def __init__(self) -> None:
         self.appended: list[Event] = []
         self.batches: list[int] = []
-        self.paused = False
-        self.pauses = 0
+        self.dropped: list[tuple[str, int]] = []
         self.open = asyncio.Event()
         self.open.set()
-        self.closed = False
-        self.intake = EventIntake(self.append, pause=self.pause, resume=self.resume)
+        self.failing = False
+        self.intake = EventIntake(self)
 
     async def append(self, events: Sequence[Event]) -> None:
         await self.open.wait()
-        if self.closed:
+        if self.failing:
             raise Unavailable("the outbox is closed")
         self.batches.append(len(events))
         self.appended += events
 
-    def pause(self) -> None:
-        self.paused = True
-        self.pauses += 1
-
-    def resume(self) -> None:
-        self.paused = False
+    def drop(self, reason: str, events: Sequence[Event]) -> None:
+        self.dropped.append((reason, len(events)))
 
 
 @pytest.fixture
-async def site() -> Site:
-    return Site()
+async def outbox() -> Outbox:
+    return Outbox()
 
 
-async def test_events_are_appended_in_order_many_at_once(site: Site) -> None:
-    site.open.clear()
+async def test_events_are_appended_in_order_many_at_once(outbox: Outbox) -> None:
+    outbox.open.clear()
     for number in range(1200):
-        site.intake.take([event(number)])
+        outbox.intake.take([event(number)])
     await asyncio.sleep(0)
-    site.open.set()
-    await site.intake.finish()
-    assert [each.event_id for each in site.appended] == [f"e{n}" for n in range(1200)]
-    assert max(site.batches) == MOST_AT_ONCE
-    assert not site.paused
+    outbox.open.set()
+    await outbox.intake.finish()
+    assert [each.event_id for each in outbox.appended] == [f"e{n}" for n in range(1200)]
+    assert max(outbox.batches) == MOST_AT_ONCE
+    assert outbox.dropped == []
 
 
-async def test_a_slow_outbox_holds_the_host_back(site: Site) -> None:
-    site.open.clear()
-    site.intake.take([event(number) for number in range(HIGH_WATER)])
-    assert not site.paused
-    site.intake.take([event(HIGH_WATER)])
-    assert site.paused
-    site.open.set()
-    await site.intake.finish()
-    assert not site.paused
-    assert len(site.appended) == HIGH_WATER + 1
+async def test_what_a_stalled_outbox_has_no_room_for_is_counted(outbox: Outbox) -> None:
+    outbox.open.clear()
+    outbox.intake.take([event(number) for number in range(MOST_WAITING)])
+    assert outbox.dropped == []
+    outbox.intake.take([event(0), event(1)])
+    assert outbox.dropped == [("backlog", 2)]
+    outbox.open.set()
+    await outbox.intake.finish()
+    assert len(outbox.appended) == MOST_WAITING
 
 
-async def test_what_comes_while_it_appends_is_appended_next(site: Site) -> None:
-    site.open.clear()
-    site.intake.take([event(0)])
+async def test_what_comes_while_it_appends_is_appended_next(outbox: Outbox) -> None:
+    outbox.open.clear()
+    outbox.intake.take([event(0)])
     await asyncio.sleep(0)
-    site.intake.take([event(1), event(2)])
-    site.open.set()
-    await site.intake.finish()
-    assert [each.event_id for each in site.appended] == ["e0", "e1", "e2"]
+    outbox.intake.take([event(1), event(2)])
+    outbox.open.set()
+    await outbox.intake.finish()
+    assert [each.event_id for each in outbox.appended] == ["e0", "e1", "e2"]
 
 
-async def test_a_closed_outbox_ends_it_without_an_error(site: Site) -> None:
-    site.closed = True
-    site.intake.take([event(number) for number in range(700)])
-    await site.intake.finish()
-    assert site.appended == []
+async def test_a_batch_that_fails_is_counted_and_the_next_one_is_tried(outbox: Outbox) -> None:
+    outbox.failing = True
+    outbox.intake.take([event(number) for number in range(MOST_AT_ONCE)])
+    await outbox.intake.finish()
+    assert outbox.dropped == [("storage", MOST_AT_ONCE)]
+    outbox.failing = False
+    outbox.intake.take([event(MOST_AT_ONCE)])
+    await outbox.intake.finish()
+    assert [each.event_id for each in outbox.appended] == [f"e{MOST_AT_ONCE}"]
 
 
-async def test_nothing_to_finish_is_finished(site: Site) -> None:
-    await site.intake.finish()
-    assert site.pauses == 0
+async def test_nothing_to_finish_is_finished(outbox: Outbox) -> None:
+    await outbox.intake.finish()
+    assert outbox.batches == []
