@@ -19,7 +19,7 @@ class ModelFacts:
     architecture: str
     input_hw: tuple[int, int]
     score_threshold: tuple[float, ...] = (0.3,) * len(CLASSES)
-    nms_iou: float = 0.5
+    nms_iou: float = 0.55
     licence: str = "Apache-2.0 (weights); training pictures: see card.md"
     description: str = ""
     training_data: str = ""
