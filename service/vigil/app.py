@@ -33,14 +33,18 @@ from vigil.spec import CaptureBackend
 from vigil.store.database import Database
 from vigil.store.registry import Registry
 from vigil.store.tokens import TokenFile
-from vigil.vision.manifest import Manifest, default_models_dir, load_manifest
+from vigil.vision.manifest import (
+    Manifest,
+    default_model,
+    default_models_dir,
+    load_manifest,
+)
 
 log = structlog.get_logger()
 
 ADDRESSES_FILE = "addresses.json"  # in the state folder, while the service listens
 FLEET_LEAST_S = 0.75  # for streams to end in where calls in hand took the whole grace
 FLUSH_LEAST_S = 0.25  # for Redis to take what is left
-DEFAULT_MODELS = {"cpu": "vigil-det-n", "cuda": "vigil-det-s"}
 _TRACES = structlog.processors.ExceptionRenderer(  # a frame's locals hold whole definitions
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )
@@ -256,7 +260,7 @@ def model_name(config: Config) -> str:
     device = config.model.device
     if device == "auto":
         device = "cuda" if _NVIDIA_DEVICE.exists() else "cpu"
-    return DEFAULT_MODELS[device.partition(":")[0]]
+    return default_model(device, models_dir=models_dir(config))
 
 
 def models_dir(config: Config) -> Path:

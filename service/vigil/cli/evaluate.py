@@ -25,7 +25,7 @@ from vigil.cli.output import columns, echo_json
 from vigil.data import U8
 from vigil.training.labels import CLASSES, read_truth
 from vigil.vision.detector import Precision
-from vigil.vision.manifest import Manifest, load_manifest
+from vigil.vision.manifest import Manifest, default_model, load_manifest
 from vigil.vision.opening import open_detector
 
 _BATCH = 8
@@ -88,7 +88,7 @@ def detector(
     """AP50 and error of a detector, by source and class of a set, or on a video."""
     if (data is None) == (video is None) or (video is None) != (truth is None):
         raise click.UsageError("give --data, or --video with --truth")
-    name = model or ("vigil-det-n" if device == "cpu" else "vigil-det-s")
+    name = model or default_model(device, models_dir=models_dir)
     manifest = load_manifest(name, models_dir=models_dir)
     judge = open_detector(
         manifest, device=device, precision=precision, score_floor=SCORE_FLOOR, every_type=True

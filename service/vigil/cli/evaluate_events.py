@@ -23,7 +23,7 @@ from vigil.scene.moving import Scene
 from vigil.scene.script import KINDS
 from vigil.scene.truth import TruthEvent, truth_events
 from vigil.spec import LineRule, Point, Rule, Source, StreamSpec, ZoneRule
-from vigil.vision.manifest import Manifest, load_manifest
+from vigil.vision.manifest import Manifest, default_model, load_manifest
 
 SCENE_RULES: tuple[Rule, ...] = (
     ZoneRule(
@@ -90,7 +90,7 @@ def events(
     if (scenes is None) == (video is None) or (video is None) != (truth is None):
         raise click.UsageError("give --video with --truth, or --scenes")
     configure_log(LogConfig(level="warning"))  # to stderr: stdout is for JSON
-    name = model or ("vigil-det-n" if device == "cpu" else "vigil-det-s")
+    name = model or default_model(device, models_dir=models_dir)
     manifest = load_manifest(name, models_dir=models_dir)
     player = _Player(manifest, device=device, detect_fps=detect_fps)
     if video is not None and truth is not None:

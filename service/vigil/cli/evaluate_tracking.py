@@ -14,7 +14,7 @@ from vigil.cli.output import columns, echo_json
 from vigil.config import LogConfig
 from vigil.data import Track
 from vigil.spec import Source, StreamSpec
-from vigil.vision.manifest import load_manifest
+from vigil.vision.manifest import default_model, load_manifest
 
 _NOBODY = Identified(number=np.zeros(0, np.int64), xyxy=np.zeros((0, 4)))
 
@@ -72,7 +72,7 @@ def tracking(
 ) -> None:
     """MOTA, IDF1 and HOTA of people on a labelled video, from pixels."""
     configure_log(LogConfig(level="warning"))  # to stderr: stdout is for JSON
-    name = model or ("vigil-det-n" if device == "cpu" else "vigil-det-s")
+    name = model or default_model(device, models_dir=models_dir)
     spec = StreamSpec(stream_id="evaluation", source=Source(uri="file:///"), classes=("person",))
     offline = Offline(load_manifest(name, models_dir=models_dir), spec, device=device)
     scores = _judge(offline, video, read_mot(truth), detect_fps=detect_fps, judged=frames)

@@ -13,6 +13,8 @@ from typing import Any
 
 from vigil.errors import DamagedModel, UnknownModel
 
+SMALLER_MODEL = "vigil-det-n"
+LARGER_MODEL = "vigil-det-s"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _PACKAGE_DIR = Path(__file__).resolve().parent.parent
 
@@ -96,6 +98,13 @@ def load_manifest(name: str, *, models_dir: Path | None = None) -> Manifest:
         raise DamagedModel(
             f"{path} cannot be used ({error}); restore it from the release or import the model again"
         ) from error
+
+
+def default_model(device: str, *, models_dir: Path | None = None) -> str:
+    """The model of a device where none is named: vigil-det-s on CUDA if it is there, else vigil-det-n."""
+    root = models_dir if models_dir is not None else default_models_dir()
+    larger = device.startswith("cuda") and (root / LARGER_MODEL / "model.toml").is_file()
+    return LARGER_MODEL if larger else SMALLER_MODEL
 
 
 def list_manifests(*, models_dir: Path | None = None) -> list[Manifest]:

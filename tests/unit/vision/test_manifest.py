@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vigil.errors import DamagedModel, UnknownModel
-from vigil.vision.manifest import list_manifests, load_manifest, verify
+from vigil.vision.manifest import default_model, list_manifests, load_manifest, verify
 
 WEIGHTS = b"not really weights"
 
@@ -83,3 +83,12 @@ def test_the_letterbox_needs_no_torch() -> None:
 @pytest.mark.parametrize("manifest", list_manifests(), ids=lambda m: m.name)
 def test_shipped_models_are_intact(manifest: object) -> None:
     verify(manifest)  # type: ignore[arg-type]
+
+
+def test_the_larger_model_is_the_default_on_cuda_where_it_is_installed(tmp_path: Path) -> None:
+    assert default_model("cpu", models_dir=tmp_path) == "vigil-det-n"
+    assert default_model("cuda:1", models_dir=tmp_path) == "vigil-det-n", "nothing else is there"
+    (tmp_path / "vigil-det-s").mkdir()
+    (tmp_path / "vigil-det-s" / "model.toml").touch()
+    assert default_model("cuda:1", models_dir=tmp_path) == "vigil-det-s"
+    assert default_model("cpu", models_dir=tmp_path) == "vigil-det-n"
