@@ -178,7 +178,7 @@ class LocalFleet:
             registered = spec.stream_id in self._registry
             if registered:
                 held = self._registry.get(spec.stream_id).spec
-                if not held.source.uri.startswith("push:"):
+                if not held.source.pushed:
                     raise StreamExists(
                         f"stream {spec.stream_id!r} has a source of its own; push under another id"
                     )

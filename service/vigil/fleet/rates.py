@@ -72,7 +72,7 @@ class RateJudge:
         if rate_hz is None:
             return
         detail = ""
-        if not stream.spec.source.uri.startswith("push:"):
+        if not stream.spec.source.pushed:
             detail = shortfall(
                 analysed_fps=rate_hz,
                 detect_fps=stream.spec.detect_fps,

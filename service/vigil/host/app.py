@@ -223,7 +223,7 @@ class Host:
             slots=range(first, first + SLOTS_A_STREAM),
         )
         reader = None
-        if not start.spec.source.uri.startswith("push:"):
+        if not start.spec.source.pushed:
             reader = Reader(camera, self._context)
         self._rooms[start.spec.stream_id] = Room(camera, reader, pushing=reader is None)
         if reader is not None:

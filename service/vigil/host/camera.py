@@ -139,7 +139,6 @@ class Camera:
             self.slots.give_back(slot)
             self.ledger.outcome("dropped_error")
             raise
-        run.height_px, run.width_px = picture.shape[:2]
         wishes = self._take_wishes()
         kept = picture.copy() if wishes else None
         ready_s = self._context.clock.monotonic_s()

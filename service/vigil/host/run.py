@@ -53,8 +53,6 @@ class Run:
         self.number = number
         self.anchor = anchor
         self._clock = context.clock
-        self.width_px = 0
-        self.height_px = 0
         self.thresholds = thresholds_of(spec, context)
         self._tracker = Tracker(self.thresholds.tracker_settings())
         self._rules = RuleSet(

@@ -57,6 +57,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     folder_fps: float = 5.0  # the rate that an image folder is played at
     backend: CaptureBackend = CaptureBackend.OPENCV
 
+    @property
+    def pushed(self) -> bool:
+        """Whether a client sends the frames, rather than that they are fetched."""
+        return self.uri.startswith("push:")
+
 
 class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One camera's definition, as the client gave it."""
