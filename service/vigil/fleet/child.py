@@ -1,7 +1,9 @@
 """One child process and the conversation with it, on the service's event loop."""
 
 import asyncio
+import contextlib
 import os
+import signal
 import socket
 import sys
 from collections import deque
@@ -43,6 +45,7 @@ class Child(Generic[Sent, Received]):
         self._channel: Channel[Sent, Received] | None = None
         self._theirs: socket.socket | None = None  # until the process has it
         self._process: asyncio.subprocess.Process | None = None
+        self._pidfd: int | None = None  # names this process and no later one of the same id
         self._ended: asyncio.Task[None] | None = None
 
     @property
@@ -81,6 +84,8 @@ class Child(Generic[Sent, Received]):
             raise
         finally:
             theirs.close()
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            self._pidfd = os.pidfd_open(self._process.pid)
         self._ended = asyncio.create_task(self._wait_for_end())
 
     def send(
@@ -102,9 +107,14 @@ class Child(Generic[Sent, Received]):
         asyncio.get_running_loop().add_writer(self._channel.fileno(), self._flush)
 
     def kill(self) -> None:
-        """End the process at once."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
+        """End the process at once.
+
+        Not by asyncio's `kill`: it polls first, and may so take the exit status of a process that
+        has just died from asyncio's own watcher, which then reports 255.
+        """
+        if self._pidfd is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     async def stop(self, grace_s: float) -> None:
         """Wait for the end of a process that was told to stop; kill it when the grace is over."""
@@ -120,6 +130,9 @@ class Child(Generic[Sent, Received]):
     async def _wait_for_end(self) -> None:
         assert self._process is not None
         status = await self._process.wait()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
         try:
             self._read()  # what it said before it died
         finally:
