@@ -86,7 +86,7 @@ class Offline:
 
     def _detect(self, image: U8) -> Detections:
         manifest = self._runner.manifest
-        letterbox = Letterbox.fit(image.shape[:2], manifest.input_hw)
+        letterbox = Letterbox.fit(image.shape[:2], manifest.input_hw, stretch=manifest.stretch)
         drawn = np.empty((*manifest.input_hw, 3), np.uint8)
         letterbox.draw(image, drawn)
         found = self._runner.infer([drawn]).found[0]

@@ -1,30 +1,16 @@
 """The model on its device, warm: pictures in, detections out."""
 
 import os
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from vigil.data import U8, Detections
+from vigil.data import U8
 from vigil.engine.precision import fastest_detector
-from vigil.vision.detector import Precision
+from vigil.vision.inferred import Inferred
 from vigil.vision.manifest import Manifest
-from vigil.vision.postprocess import detections_of
-
-
-@dataclass(frozen=True, slots=True)
-class Inferred:
-    """What one batch gave, with the seconds that it spent."""
-
-    found: list[
-        Detections | None
-    ]  # xyxy in input pixels, one a picture; None: the net said no numbers
-    infer_s: float
-    postprocess_s: float
+from vigil.vision.opening import AnyDetector, open_detector
 
 
 class Runner:
@@ -38,14 +24,19 @@ class Runner:
         self.manifest = manifest
         self.max_batch = max_batch
         self.device = _resolve(device)
-        torch.set_num_threads(threads or _spare_threads())
-        self._detector = fastest_detector(manifest, device=self.device)
+        threads = threads or _spare_threads()
+        torch.set_num_threads(threads)
+        self._detector: AnyDetector = (
+            fastest_detector(manifest, device=self.device)
+            if manifest.imported is None
+            else open_detector(manifest, device=self.device, threads=threads)
+        )
         self._batch: U8 = np.zeros(
             (max_batch, manifest.input_height_px, manifest.input_width_px, 3), np.uint8
         )
 
     @property
-    def precision(self) -> Precision:
+    def precision(self) -> str:
         """What the net computes in."""
         return self._detector.precision
 
@@ -63,37 +54,15 @@ class Runner:
 
     def infer(self, pictures: Sequence[U8]) -> Inferred:
         """Find the objects in up to ``max_batch`` pictures, each (H, W, 3) uint8 BGR of input size."""
-        started_s = time.monotonic()
         count = len(pictures)
         for row, picture in enumerate(pictures):
             np.copyto(self._batch[row], picture)
-        logits, boxes = self._detector.raw(self._batch[: self._padded(count)])
-        if self.device != "cpu":
-            torch.cuda.synchronize(self.device)  # else the device's time would count as ours below
-        forwarded_s = time.monotonic()
-        found = detections_of(
-            logits[:count],
-            boxes[:count],
-            score_floor=self._detector.score_floor,
-            nms_iou=self.manifest.nms_iou,
-        )
-        sound = _sound(logits[:count], boxes[:count])
-        answers = [one if good else None for one, good in zip(found, sound, strict=True)]
-        return Inferred(answers, forwarded_s - started_s, time.monotonic() - forwarded_s)
+        return self._detector.infer(self._batch[: self._padded(count)], count=count)
 
     def _padded(self, count: int) -> int:
         if self.device == "cpu":
             return count
         return next(size for size in self.buckets if size >= count)
-
-
-def _sound(logits: Tensor, boxes: Tensor) -> list[bool]:
-    """Whether each picture's answer is numbers: a NaN would pass for nothing detected.
-
-    A sum shows it, at a fifth of what looking at each number costs.
-    """
-    sums = logits.sum((1, 2), dtype=torch.float32) + boxes.sum((1, 2))
-    return [bool(one) for one in sums.isfinite().cpu()]
 
 
 def _spare_threads() -> int:

@@ -165,6 +165,7 @@ class HostKeeper:
                 class_thresholds=manifest.score_threshold,
                 input_height_px=manifest.input_height_px,
                 input_width_px=manifest.input_width_px,
+                stretch=manifest.stretch,
                 streams=settings.streams_per_host,
                 open_timeout_s=settings.open_timeout_s,
                 read_timeout_s=settings.read_timeout_s,

@@ -129,7 +129,7 @@ class Camera:
         """Draw a picture, (H, W, 3) uint8 BGR, into a slot of this camera and hand it to the engine."""
         started_s = self._context.clock.monotonic_s()
         masks = self.spec.privacy_masks
-        letterbox = Letterbox.fit(picture.shape[:2], self._context.input_hw)
+        letterbox = self._context.letterbox(picture)
         target = self._context.engine.picture(slot)
         try:
             if masks:

@@ -49,10 +49,11 @@ class HostContext:
     send: Send
     post: Callable[[Callable[[], None]], None]  # run something on the host's loop, from any thread
 
-    @property
-    def input_hw(self) -> tuple[int, int]:
-        """Height and width of the model's input, pixels."""
-        return self.settings.input_height_px, self.settings.input_width_px
+    def letterbox(self, picture: U8) -> Letterbox:
+        """How a picture (H, W, 3) lies in the model's input."""
+        settings = self.settings
+        input_hw = settings.input_height_px, settings.input_width_px
+        return Letterbox.fit(picture.shape[:2], input_hw, stretch=settings.stretch)
 
 
 def detections_of(done: FrameDone, letterbox: Letterbox) -> Detections:

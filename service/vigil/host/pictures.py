@@ -54,7 +54,7 @@ class Pictures:
         context = self._context
         picture = decoded(encoded)
         slot = taken_slot(self._slots)
-        letterbox = Letterbox.fit(picture.shape[:2], context.input_hw)
+        letterbox = context.letterbox(picture)
         try:
             letterbox.draw(picture, context.engine.picture(slot))
         except BaseException:

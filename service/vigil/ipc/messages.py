@@ -31,6 +31,7 @@ class HostSettings(Message, frozen=True, kw_only=True):
     class_thresholds: tuple[float, ...]
     input_height_px: int
     input_width_px: int
+    stretch: bool  # pictures fill the input, whatever their aspect
     streams: int  # how many cameras this host has room for
     open_timeout_s: float
     read_timeout_s: float

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vigil.data import F32, I64, Detections
 
+RIVAL_CLASSES = frozenset({"car", "bus", "truck"})  # one vehicle is often said to be several
 MOST_CANDIDATES = 1000  # a picture, before suppression
 MOST_DETECTIONS = 300  # a picture, after
 
@@ -70,8 +71,15 @@ def nms(xyxy: F32, class_id: I64, *, iou: float) -> NDArray[np.int64]:
     return np.flatnonzero(stays)
 
 
+def rivals_of(classes: tuple[str, ...]) -> tuple[int, ...]:
+    """Which of a model's classes are types of vehicles, of which an object has one."""
+    return tuple(index for index, name in enumerate(classes) if name in RIVAL_CLASSES)
+
+
 def surest_types(found: Detections, types: tuple[int, ...], *, iou: float = 0.7) -> Detections:
     """Of boxes of several ``types`` in one place keep the surest, so that one object is one track."""
+    if not types:
+        return found
     group = np.where(np.isin(found.class_id, types), -1, found.class_id)
     return found[nms(found.xyxy, group, iou=iou)]
 

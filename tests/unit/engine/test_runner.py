@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,23 @@ def test_what_is_no_number_is_no_answer_and_costs_the_others_nothing(
     monkeypatch.setattr(runner._detector, "raw", spoiled)
     found = runner.infer([picture(value) for value in (1, 2, 3)]).found
     assert [one is None for one in found] == [False, True, False]
+
+
+def test_one_vehicle_of_two_likely_types_is_one_object(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = load_manifest(grid.NAME, models_dir=models)
+    runner = Runner(
+        replace(manifest, classes=("car", "truck", "person")), device="cpu", max_batch=1, threads=1
+    )
+    raw = runner._detector.raw
+
+    def undecided(batch: U8) -> Any:
+        logits, boxes = (part.clone() for part in raw(batch))
+        logits[..., 1:] = logits[..., :1] - 0.5  # a truck and a person where there is a car
+        return logits, boxes
+
+    monkeypatch.setattr(runner._detector, "raw", undecided)
+    (found,) = runner.infer([picture(0)]).found
+    assert found is not None
+    assert sorted(found.class_id) == [0] * grid.BOXES + [2] * grid.BOXES

@@ -41,6 +41,7 @@ SETTINGS = HostSettings(
     class_thresholds=(0.3, 0.3),
     input_height_px=32,
     input_width_px=64,
+    stretch=False,
     streams=1,
     open_timeout_s=1.0,
     read_timeout_s=1.0,
