@@ -10,8 +10,11 @@ PROTOS := $(sort $(wildcard proto/vigil/v1/*.proto))
 SOURCE ?=
 DURATION ?=
 
+# make soak HOURS=0.1
+HOURS ?=
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types floors stubs faults density clean
+.PHONY: help install demo test check format lint types floors stubs faults soak density clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +58,9 @@ stubs: $(STAMP) ## Renew the generated stubs in service/vigil/v1
 
 faults: $(STAMP) ## Long: break things in a running service and see them mend
 	$(BIN)/python -m pytest tests/integration tests/faults -m "not gpu"
+
+soak: $(STAMP) ## Two hours: does anything grow or get lost? HOURS=, results in runs/soak
+	$(BIN)/python -m tests.soak $(if $(HOURS),--hours $(HOURS))
 
 density: $(STAMP) ## Long: eight 1080p25 streams on this machine, measured
 	$(BIN)/vigil bench density --profile main --streams 8 --seconds 60

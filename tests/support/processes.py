@@ -1,28 +1,12 @@
-"""What the kernel says of processes: children, descriptors, threads, shared memory."""
+"""What the kernel says of processes: children, and what they hold."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from vigil.bench.processes import Holdings
+
+__all__ = ["Holdings", "alive", "children", "named"]
+
 _PROC = Path("/proc")
-
-
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """What a process holds that must not grow."""
-
-    descriptors: int
-    memfds: int
-    threads: int
-
-    @classmethod
-    def of(cls, pid: int) -> "Holdings":
-        links = [_link(fd) for fd in (_PROC / str(pid) / "fd").iterdir()]
-        maps = (_PROC / str(pid) / "maps").read_text()
-        return cls(
-            descriptors=len(links),
-            memfds=maps.count("/memfd:"),
-            threads=len(list((_PROC / str(pid) / "task").iterdir())),
-        )
 
 
 def children(pid: int) -> dict[int, str]:
@@ -55,10 +39,3 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
-
-
-def _link(path: Path) -> str:
-    try:
-        return str(path.readlink())
-    except OSError:
-        return ""

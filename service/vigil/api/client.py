@@ -1,7 +1,7 @@
 """The little of a gRPC client that vigil's own tools share."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Self
 
@@ -44,7 +44,7 @@ class StreamClient:
         request = streams_pb2.RemoveStreamRequest(stream_id=stream_id)
         await self._streams.RemoveStream(request, timeout=CALL_TIMEOUT_S)
 
-    async def watch(self, *stream_ids: str) -> AsyncIterator[streams_pb2.Stream]:
+    async def watch(self, *stream_ids: str) -> AsyncGenerator[streams_pb2.Stream]:
         """Streams as they are, then as they change."""
         request = streams_pb2.WatchStreamsRequest(stream_ids=stream_ids)
         async for answer in self._streams.WatchStreams(request):

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from vigil.api.client import StreamClient
 from vigil.bench.embedded import EmbeddedVigil
+from vigil.bench.processes import cpu_s, processes, proportional_mib
 from vigil.bench.profile import Profile
 from vigil.bench.scrape import Scrape, percentile
 from vigil.events.embedded import EmbeddedRedis
@@ -21,7 +21,6 @@ from vigil.spec import MarkerRule, Pace, Source, StreamSpec
 ENOUGH_ANALYSED = 0.99
 LATENCY_LIMIT_S = 0.25
 WARM_UP_S = 6.0
-_TICKS_HZ = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,9 @@ async def _measure(
         await asyncio.sleep(seconds)
         after, cpu_after, until_s = _reading(vigil, redis)
         await asyncio.sleep(1.0)  # what was captured in time may still arrive
-        memory_mib = {name: _memory_mib(pids) for name, pids in _processes(vigil, redis).items()}
+        memory_mib = {
+            name: proportional_mib(pids) for name, pids in _processes(vigil, redis).items()
+        }
     consuming.cancel()
     await asyncio.gather(consuming, return_exceptions=True)
     latencies = [latency_s for at_s, latency_s in arrivals if from_s <= at_s - latency_s < until_s]
@@ -178,38 +179,14 @@ def _spec(profile: Profile, clip: Path, number: int) -> StreamSpec:
 
 
 def _reading(vigil: EmbeddedVigil, redis: EmbeddedRedis) -> tuple[Scrape, dict[str, float], float]:
-    cpu_s = {
-        name: sum(_cpu_s(pid) for pid in pids) for name, pids in _processes(vigil, redis).items()
+    used_s = {
+        name: sum(cpu_s(pid) for pid in pids) for name, pids in _processes(vigil, redis).items()
     }
-    return Scrape.of(vigil.addresses.http), cpu_s, time.time()
+    return Scrape.of(vigil.addresses.http), used_s, time.time()
 
 
 def _processes(vigil: EmbeddedVigil, redis: EmbeddedRedis) -> dict[str, list[int]]:
-    """Process ids by kind; the children of the service say on their command line what they are."""
-    kinds: dict[str, list[int]] = {"service": [vigil.pid], "hosts": [], "engine": []}
-    children = Path(f"/proc/{vigil.pid}/task/{vigil.pid}/children").read_text().split()
-    for pid in children:
-        line = Path(f"/proc/{pid}/cmdline").read_bytes()
-        if b"vigil.host" in line:
-            kinds["hosts"].append(int(pid))
-        elif b"vigil.engine" in line:
-            kinds["engine"].append(int(pid))
-    return {**kinds, "redis": [redis.pid]}
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_HZ
-
-
-def _memory_mib(pids: list[int]) -> float:
-    """Proportional set size: pages that processes share count once."""
-    total_kib = 0
-    for pid in pids:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total_kib += int(line.split()[1])
-    return round(total_kib / 1024, 1)
+    return {**processes(vigil.pid), "redis": [redis.pid]}
 
 
 def _stage_means_ms(before: Scrape, after: Scrape) -> dict[str, float]:
