@@ -11,10 +11,12 @@ from tests.support.videos import Clips
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with the grid model."""
-    from tests.support.models import install_grid_model  # torch takes a second
+    """A models folder with the grid model and the classifier of shades."""
+    from tests.support import models  # torch takes a second
 
-    return install_grid_model(tmp_path_factory.mktemp("models"))
+    folder = tmp_path_factory.mktemp("models")
+    models.install_grid_model(folder)
+    return models.install_shade_classifier(folder)
 
 
 @pytest.fixture(scope="session")

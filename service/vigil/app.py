@@ -37,6 +37,7 @@ from vigil.vision.manifest import (
     Manifest,
     default_model,
     default_models_dir,
+    expect_classifier,
     load_manifest,
 )
 
@@ -133,6 +134,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
     """Construct everything; the stack ends it in the reverse order. Returns what may fail by itself."""
     clock = SystemClock()
     manifest = load_manifest(model_name(config), models_dir=models_dir(config))
+    classifier_manifests(config)  # refuses a wrong name before anything is started
     state = Path(config.state.path)
     security = _security(config, state)
     database = stack.enter_context(Database(state))
@@ -263,6 +265,15 @@ def model_name(config: Config) -> str:
     return default_model(device, models_dir=models_dir(config))
 
 
+def classifier_manifests(config: Config) -> dict[str, Manifest]:
+    """The configured classifiers, by name. Raises UnknownModel, DamagedModel."""
+    folder = models_dir(config)
+    return {
+        name: expect_classifier(load_manifest(name, models_dir=folder))
+        for name in config.engine.classifiers
+    }
+
+
 def models_dir(config: Config) -> Path:
     """Where the models lie."""
     return Path(config.model.folder) if config.model.folder else default_models_dir()
@@ -314,6 +325,7 @@ def _fleet_settings(config: Config, manifest: Manifest) -> FleetSettings:
         linger_s=config.engine.linger_s,
         max_staleness_s=config.engine.max_staleness_s,
         engine_threads=config.engine.threads,
+        classifiers=tuple(dict.fromkeys(config.engine.classifiers)),
         streams_per_host=config.hosts.streams_per_host,
         host_memory_limit_bytes=config.hosts.memory_limit_bytes,
         max_streams=config.hosts.max_streams,

@@ -83,6 +83,7 @@ class EngineConfig(Section, frozen=True, kw_only=True):
     linger_s: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
     max_staleness_s: Seconds = 1.0
     threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0  # of a CPU; 0: half of the cores
+    classifiers: tuple[str, ...] = ()  # models that ClassifyImage and second stages may name
 
 
 class HostsConfig(Section, frozen=True, kw_only=True):

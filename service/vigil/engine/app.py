@@ -3,11 +3,13 @@
 import selectors
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 
 from vigil.clock import Clock, SystemClock
+from vigil.engine.classifiers import open_classifiers
 from vigil.engine.host_link import HostLink
 from vigil.engine.queue import BatchQueue, Waiting
 from vigil.engine.runner import Runner
@@ -27,6 +29,7 @@ from vigil.ipc.messages import (
 )
 from vigil.ipc.slab import Slab, Slots
 from vigil.metrics.page import Page
+from vigil.vision.classifier import CropClassifier
 from vigil.vision.manifest import load_manifest
 
 log = structlog.get_logger()
@@ -46,9 +49,11 @@ class Engine:
         queue: BatchQueue,
         page: Page,
         clock: Clock,
+        classifiers: Mapping[str, CropClassifier] | None = None,
     ) -> None:
         self._control = control
         self._runner = runner
+        self._classifiers = classifiers or {}
         self._queue = queue
         self._page = page
         self._clock = clock
@@ -211,6 +216,12 @@ def main(fd: int) -> int:
             threads=settings.threads,
         )
         runner.warm()
+        classifiers = open_classifiers(
+            settings.classifiers,
+            models_dir=Path(settings.models_dir),
+            device=runner.device,
+            max_batch=settings.max_batch,
+        )
     except (VigilError, RuntimeError) as error:
         control.send(EngineFailed(detail=str(error)))
         return 1
@@ -225,6 +236,7 @@ def main(fd: int) -> int:
         ),
         page=page,
         clock=SystemClock(),
+        classifiers=classifiers,
     )
     page.beat(time.monotonic())  # before anyone looks for it
     control.send(

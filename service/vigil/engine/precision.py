@@ -25,7 +25,7 @@ def fastest_detector(manifest: Manifest, *, device: str) -> Detector:
     reference = Detector(manifest, device=device, precision="float32")
     pictures = probe_pictures(*manifest.input_hw)
     best, best_s = reference, _seconds(reference, pictures)
-    for precision in _candidates(device):
+    for precision in candidates(device):
         detector = Detector(manifest, device=device, precision=precision)
         agreement = probe(detector, reference, pictures)
         took_s = _seconds(detector, pictures)
@@ -56,7 +56,8 @@ def probe_pictures(height_px: int, width_px: int) -> U8:
     return whole
 
 
-def _candidates(device: str) -> tuple[Precision, ...]:
+def candidates(device: str) -> tuple[Precision, ...]:
+    """What is faster than float32 on some devices of this kind, to be tried."""
     if device.startswith("cuda"):
         return ("float16",)
     amx, avx = torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported()

@@ -101,6 +101,7 @@ class EngineKeeper:
                 linger_s=settings.linger_s,
                 max_staleness_s=settings.max_staleness_s,
                 threads=settings.engine_threads,
+                classifiers=settings.classifiers,
             ),
             descriptors=(self._page.slab.fd,),
         )

@@ -21,6 +21,7 @@ class FleetSettings:
     max_streams: int
     open_timeout_s: float
     read_timeout_s: float
+    classifiers: tuple[str, ...] = ()  # loaded beside the detector
     host_memory_limit_bytes: int = 0
     sources: SourcesConfig = field(default_factory=SourcesConfig)
     allow_loopback: bool = False  # of sources: where only this machine reaches the service

@@ -200,6 +200,7 @@ class EngineSettings(Message, frozen=True, kw_only=True):
     linger_s: float
     max_staleness_s: float
     threads: int  # 0: half of the cores
+    classifiers: tuple[str, ...] = ()  # models
 
 
 class AttachHost(Message, frozen=True, kw_only=True):

@@ -113,6 +113,16 @@ def list_manifests(*, models_dir: Path | None = None) -> list[Manifest]:
     return [load_manifest(name, models_dir=root) for name in _names(root)]
 
 
+def expect_classifier(manifest: Manifest) -> Manifest:
+    """The manifest, if it is a classifier's. Raises UnknownModel."""
+    if manifest.task != "classification":
+        raise UnknownModel(
+            f"model {manifest.name!r} is for {manifest.task}, not classification; "
+            "`vigil models list` shows what each is for"
+        )
+    return manifest
+
+
 def verify(manifest: Manifest) -> None:
     """Check that the weights are the ones that the manifest names; raises DamagedModel if not."""
     files = [(manifest.weights_path, manifest.weights_sha256)]

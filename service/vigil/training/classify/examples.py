@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil.training.labels import UnusableDataSet
+from vigil.vision.crop import draw_square
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
-_PAD_GREY = 114
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,22 +133,8 @@ def read_pixels(data: ExampleSet, *, input_px: int) -> NDArray[np.uint8]:
             image = cv2.imdecode(np.frombuffer(example.encoded, np.uint8), cv2.IMREAD_COLOR)
         if image is None:
             raise UnusableDataSet(f"{example.place} is no picture that can be read; remove it")
-        pixels[i] = square(np.asarray(image, np.uint8), side_px=input_px)
+        draw_square(np.asarray(image, np.uint8), pixels[i])
     return pixels
-
-
-def square(image: NDArray[np.uint8], *, side_px: int) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) in the middle of a grey square (side_px, side_px, 3), its aspect kept."""
-    height, width = image.shape[:2]
-    scale = side_px / max(height, width)
-    new_w, new_h = max(1, round(width * scale)), max(1, round(height * scale))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    out = np.full((side_px, side_px, 3), _PAD_GREY, np.uint8)
-    top, left = (side_px - new_h) // 2, (side_px - new_w) // 2
-    out[top : top + new_h, left : left + new_w] = cv2.resize(
-        image, (new_w, new_h), interpolation=how
-    )
-    return out
 
 
 def _folder_rows(root: Path) -> list[tuple[Path, str, str]]:

@@ -7,6 +7,7 @@ recipe: batches, augmentation and dropout are drawn from the seed and the step.
 import copy
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,9 @@ class Epoch:
     val_loss: float
     val_accuracy: float
     val_balanced_accuracy: float
+    cpu_s: float = (
+        0.0  # of this process, validation included; an interrupted epoch's first part is not
+    )
 
 
 class ClassifierTrainer:
@@ -100,6 +104,7 @@ class ClassifierTrainer:
         self.step = 0
         self.history: list[Epoch] = []
         self._losses: list[float] = []
+        self._epoch_began_cpu_s = time.process_time()
 
     def resume(self) -> bool:
         """Take up the folder's run, if there is one. Raises AnotherRun where it had another recipe."""
@@ -133,6 +138,7 @@ class ClassifierTrainer:
         steps in all and loss. Raises Diverged.
         """
         self._begin()
+        self._epoch_began_cpu_s = time.process_time()
         per_epoch = max(1, len(training.labels) // self.recipe.batch)
         total = per_epoch * self.recipe.epochs
         while self.step < total and not self._tired():
@@ -220,7 +226,9 @@ class ClassifierTrainer:
             val_loss=judged.log_loss,
             val_accuracy=judged.accuracy,
             val_balanced_accuracy=judged.balanced_accuracy,
+            cpu_s=time.process_time() - self._epoch_began_cpu_s,
         )
+        self._epoch_began_cpu_s = time.process_time()
         self._losses.clear()
         if row.val_balanced_accuracy > self._best_so_far():
             partial = self.folder / "best.partial"

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class ConvNorm(nn.Module):
@@ -54,6 +55,19 @@ class ConvNorm(nn.Module):
         fused.bias.copy_(norm.bias - norm.running_mean * scale)
         self.conv = fused
         self.norm = nn.Identity()
+
+
+def fold_norms(net: nn.Module) -> None:
+    """Fold every batch norm that comes right after a convolution into it; for evaluation only. Idempotent."""
+    for module in net.modules():
+        if isinstance(module, ConvNorm):
+            module.fuse()
+        elif isinstance(module, nn.Sequential):
+            for index in range(len(module) - 1):
+                conv, norm = module[index], module[index + 1]
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    module[index] = fuse_conv_bn_eval(conv, norm)
+                    module[index + 1] = nn.Identity()
 
 
 class InFloat32(nn.Module):

@@ -14,6 +14,7 @@ from vigil.vision.nets.googlenet import GoogLeNet
 from vigil.vision.nets.lenet import LeNet5
 from vigil.vision.nets.resnet import DEPTHS as RESNETS
 from vigil.vision.nets.resnet import ResNet
+from vigil.vision.nets.resnet9 import ResNet9
 from vigil.vision.nets.vgg import DEPTHS as VGGS
 from vigil.vision.nets.vgg import Vgg
 
@@ -43,6 +44,7 @@ FAMILIES = {
         name: Family(partial(ResNet, depths, bottleneck=bottleneck), 224, 16)
         for name, (depths, bottleneck) in RESNETS.items()
     },
+    "resnet9": Family(ResNet9, 32, 16),
     "cropnet": Family(CropNet, 64, 16, has_dropout=True),
 }
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from tests.unit.training.classify.crops import CLASSES, labelled, write_folders
 from vigil.cli import main
 from vigil.errors import DamagedModel
-from vigil.vision.classifier import classify, load_classifier
+from vigil.vision.classifier import CropClassifier, load_classifier
 from vigil.vision.manifest import load_manifest, verify
 
 
@@ -58,7 +58,7 @@ def test_the_result_is_a_model_that_classifies(place: Path) -> None:
     assert float(net.temperature) == pytest.approx(told["temperature"], rel=1e-2)
     assert float(net.temperature) != 1.0
     crops = labelled(9, seed=7)
-    chances = classify(net, crops.images)
+    chances = CropClassifier(manifest).classify(crops.images)
     assert chances.shape == (9, 3)
     assert (chances.argmax(1) == crops.labels).mean() >= 0.8
     assert "recall" in manifest.card_path.read_text()

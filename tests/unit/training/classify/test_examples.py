@@ -11,9 +11,9 @@ from vigil.training.classify.examples import (
     read_examples,
     read_pixels,
     split_by_group,
-    square,
 )
 from vigil.training.labels import UnusableDataSet
+from vigil.vision.crop import square
 
 CIFAR = Path(__file__).parents[5] / "shared" / "data" / "cifar10" / "cifar10_subset.npz"
 
