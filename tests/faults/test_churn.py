@@ -1,0 +1,92 @@
+"""Streams come, change and go beside others that run: nothing is left behind, nobody notices."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.processes import Holdings, children, named
+from tests.support.site import MARKER, Site
+from tests.support.videos import Clips
+from tests.support.waiting import until
+
+STREAMS = [f"stays-{number}" for number in range(4)]
+WARM_UP = 20  # cycles before what is held is counted
+RSS_LIMIT_BYTES = 8e6  # beyond it, over any number of cycles
+
+
+def cycle(site: Site, clips: Clips, times: int) -> None:
+    """Add, update and remove; every fourth stream has been decoded before, the others still open."""
+    for index in range(times):
+        site.add("comes-and-goes", clips.short.as_uri(), rules=[MARKER], detect_fps=25)
+        if index % 4 == 0:
+            site.wait_online("comes-and-goes")
+        if index % 2:
+            site.update("comes-and-goes", "rules", rules=[])
+        else:  # another source: its capture is opened anew
+            site.update("comes-and-goes", "source", source_uri=clips.long.as_uri())
+        site.remove("comes-and-goes")
+
+
+def churn(site: Site, clips: Clips, times: int) -> str:
+    """The figures of it; AssertionError where a process holds more than before."""
+    for stream_id in STREAMS:
+        site.add(stream_id, clips.long.as_uri(), rules=[MARKER], source_loop=True)
+    for stream_id in STREAMS:
+        site.wait_marks(stream_id, 2)
+    cycle(site, clips, WARM_UP)
+    service = site.vigil.pid
+    pids = [service, *named(service, "vigil.host"), *named(service, "vigil.engine")]
+    before = {pid: Holdings.of(pid) for pid in pids}
+    started_s = time.monotonic()
+    cycle(site, clips, times)
+    took_s = time.monotonic() - started_s
+    figures = []
+    for pid, held in before.items():
+        name = children(service).get(pid, "service")
+        until(
+            lambda pid=pid, held=held: counts_no_more(Holdings.of(pid), held),
+            what=f"{name} left something behind: {Holdings.of(pid)} after {held}; as much as before",
+        )
+        gained_bytes = Holdings.of(pid).rss_bytes - held.rss_bytes
+        assert gained_bytes < RSS_LIMIT_BYTES, f"{name} left {gained_bytes / 1e6:.1f} MB behind"
+        figures.append(f"{name} {gained_bytes / 1e6:+.1f} MB")
+    accounts = site.scrape().accounts()
+    for stream_id in STREAMS:
+        assert accounts[stream_id].balances
+        status = site.get(stream_id).status
+        assert (status.run, status.reconnects) == (1, 0), "a neighbour was restarted"
+    return (
+        f"{times} cycles in {took_s:.0f} s: descriptors, threads, shared memory ±0; {figures};"
+        f" neighbours restarted: 0 of {len(STREAMS)}"
+    )
+
+
+def counts_no_more(now: Holdings, before: Holdings) -> bool:
+    """A scrape's connection comes and goes: two descriptors are no leak in so many cycles."""
+    return (
+        now.descriptors <= before.descriptors + 2
+        and now.memfds <= before.memfds
+        and now.threads <= before.threads + 1
+    )
+
+
+@pytest.mark.planted(
+    "vigil.fleet.hosts:Hosts.place = lambda self, spec:"
+    " (__import__('os').memfd_create('kept'), original(self, spec))[1]",
+    caught="service left something behind",
+)
+@pytest.mark.timeout(180)
+def test_streams_that_come_and_go_leave_nothing(
+    open_site: Callable[..., Any], clips: Clips
+) -> None:
+    with open_site() as site:
+        print(churn(site, clips, 20))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_two_thousand_cycles_leave_nothing(open_site: Callable[..., Any], clips: Clips) -> None:
+    with open_site() as site:
+        print(churn(site, clips, 2000))
