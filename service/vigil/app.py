@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import math
+import os
 import signal
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +25,10 @@ from vigil.errors import InvalidConfig, VigilError
 from vigil.events.embedded import EmbeddedRedis
 from vigil.events.pipeline import EventPipeline
 from vigil.events.settings import EventSettings
+from vigil.fleet.child import become
 from vigil.fleet.local import LocalFleet
 from vigil.fleet.policy import SourcePolicy
+from vigil.fleet.secrets import SecretReader
 from vigil.fleet.settings import FleetSettings
 from vigil.logs import configure_logs, take_over_process
 from vigil.metrics.service import Reading, ServiceMetrics
@@ -137,6 +141,8 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
     classifier_manifests(config)  # refuses a wrong name before anything is started
     state = Path(config.state.path)
     security = _security(config, state)
+    _check_host_user(config.hosts.user)
+    secrets = SecretReader.taking(config.secrets, os.environ)
     database = stack.enter_context(Database(state))
     registry = Registry(database)
     registry.load()
@@ -155,6 +161,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
         clock=clock,
         on_restart=metrics.on_restart,
         on_serving=health.serving,
+        secrets=secrets,
     )
     metrics.expose(_Scrape(fleet, events, manifest))
     fleet.load()
@@ -167,6 +174,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
             reader=DefinitionReader(
                 policy=SourcePolicy.of(config.sources, allow_loopback=listens_on_loopback(config)),
                 default_backend=CaptureBackend(config.capture.backend),
+                secrets=secrets,
                 model=manifest.name,
             ),
             security=security,
@@ -202,6 +210,22 @@ def _security(config: Config, state: Path) -> Security:
         )
     certificates = Certificates(config.tls) if config.tls.cert else None
     return Security(guard=Guard(tokens), certificates=certificates)
+
+
+def _check_host_user(user: str) -> None:
+    """Refuse a user that hosts cannot run as, rather than start them in vain."""
+    if not user:
+        return
+    if os.geteuid() != 0:
+        raise InvalidConfig(
+            "hosts.user: only root can start processes as another user; leave it empty"
+        )
+    try:
+        tried = [sys.executable, "-c", "import vigil"]
+        subprocess.run(tried, check=True, capture_output=True, timeout=30, **become(user))
+    except (OSError, subprocess.SubprocessError) as error:
+        why = getattr(error, "strerror", None) or "Python and vigil must be readable for that user"
+        raise InvalidConfig(f"hosts.user: {user!r} cannot run {sys.executable}: {why}") from None
 
 
 class _Health:
@@ -328,6 +352,7 @@ def _fleet_settings(config: Config, manifest: Manifest) -> FleetSettings:
         classifiers=tuple(dict.fromkeys(config.engine.classifiers)),
         streams_per_host=config.hosts.streams_per_host,
         host_memory_limit_bytes=config.hosts.memory_limit_bytes,
+        host_user=config.hosts.user,
         max_streams=config.hosts.max_streams,
         open_timeout_s=config.capture.open_timeout_s,
         read_timeout_s=config.capture.read_timeout_s,

@@ -92,6 +92,7 @@ class HostsConfig(Section, frozen=True, kw_only=True):
     streams_per_host: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
     memory_limit_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0  # of address space a host; 0: none
     max_streams: Count = 256
+    user: str = ""  # whom hosts run as, where the service is root; empty: as the service
 
 
 class CaptureConfig(Section, frozen=True, kw_only=True):
@@ -109,6 +110,13 @@ class SourcesConfig(Section, frozen=True, kw_only=True):
     allow_hosts: tuple[str, ...] = ()  # names, *.suffix, addresses; if any, no other may be named
     allow_networks: tuple[str, ...] = ()  # if any, no other address is connected to
     deny_networks: tuple[str, ...] = ()  # beyond those that are always denied; see docs/security.md
+
+
+class SecretsConfig(Section, frozen=True, kw_only=True):
+    """What a stream's ``secret_ref`` may name; nothing unless said here."""
+
+    env: tuple[str, ...] = ()  # variables of the service's environment; * stands for any characters
+    file_roots: tuple[str, ...] = ()  # folders that files with secrets must lie in
 
 
 class EventsConfig(Section, frozen=True, kw_only=True):
@@ -138,6 +146,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     hosts: HostsConfig = HostsConfig()
     capture: CaptureConfig = CaptureConfig()
     sources: SourcesConfig = SourcesConfig()
+    secrets: SecretsConfig = SecretsConfig()
     events: EventsConfig = EventsConfig()
     log: LogConfig = LogConfig()
 

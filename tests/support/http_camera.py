@@ -1,5 +1,6 @@
 """Cameras that speak HTTP: motion JPEG, and whatever files a folder holds (HLS)."""
 
+import base64
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -55,13 +56,16 @@ class _Server(ThreadingHTTPServer):
 class _Mjpeg(BaseHTTPRequestHandler):
     """Ten pictures a second for as long as somebody reads."""
 
+    def allowed(self) -> bool:
+        return True
+
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
         self.end_headers()
         stopping = self.server.stopping  # type: ignore[attr-defined]
         index = 0
-        while not stopping.wait(0.1):
+        while self.allowed() and not stopping.wait(0.1):
             picture = videos.jpeg(index)
             head = (
                 f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n"
@@ -71,6 +75,25 @@ class _Mjpeg(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
         """Quiet."""
+
+
+class _Locked(_Mjpeg):
+    """Wants a Basic login."""
+
+    login = ("", "")
+
+    def allowed(self) -> bool:
+        wanted = base64.b64encode(":".join(type(self).login).encode()).decode()
+        return self.headers.get("Authorization") == f"Basic {wanted}"
+
+    def do_GET(self) -> None:
+        if self.allowed():
+            super().do_GET()
+            return
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -93,6 +116,18 @@ class _Refusing(BaseHTTPRequestHandler):
 def mjpeg_camera() -> HttpServer:
     """A camera that sends motion JPEG."""
     return HttpServer(_Mjpeg)
+
+
+class LockedCamera(HttpServer):
+    """A camera that sends motion JPEG to one user, by name and password."""
+
+    def __init__(self, login: tuple[str, str]) -> None:
+        self._handler = type("Locked", (_Locked,), {"login": login})
+        super().__init__(self._handler)
+
+    def change_login(self, login: tuple[str, str]) -> None:
+        """Hangs up on whoever logged in with the one before."""
+        self._handler.login = login
 
 
 def file_server(folder: Path) -> HttpServer:

@@ -65,7 +65,7 @@ def spec_message(spec: StreamSpec) -> streams_pb2.StreamSpec:
         stream_id=spec.stream_id,
         source=streams_pb2.Source(
             uri=shown_uri(source.uri),
-            has_credentials=bool(source.username or source.password),
+            has_credentials=bool(source.username or source.password or source.secret_ref),
             pace=source.pace.name,
             loop=source.loop,
             folder_fps=source.folder_fps,
@@ -96,10 +96,6 @@ def stream_message(stream: Stream) -> streams_pb2.Stream:
 
 def _source(message: streams_pb2.Source, default_backend: CaptureBackend) -> Source:
     given = message.credentials
-    if given.secret_ref:
-        raise NotServedYet(
-            "source.credentials.secret_ref is not served by this version; give username and password"
-        )
     if message.pace not in _PACES:
         raise InvalidRequest([FieldViolation("source.pace", "is no pace; use REAL_TIME or FAST")])
     if message.backend and message.backend not in _BACKENDS:
@@ -114,10 +110,15 @@ def _source(message: streams_pb2.Source, default_backend: CaptureBackend) -> Sou
                 )
             ]
         )
+    if given.secret_ref and (password or given.password):
+        raise InvalidRequest(
+            [FieldViolation("source.credentials", "give a password or a secret_ref, not both")]
+        )
     return Source(
         uri=uri,
         username=username or given.username,
         password=password or given.password,
+        secret_ref=given.secret_ref,
         pace=_PACES[message.pace],
         loop=message.loop,
         folder_fps=message.folder_fps or DEFAULT_FOLDER_FPS,

@@ -42,7 +42,9 @@ def keep_secrets(new: Source, held: Source, *, given: bool) -> Source:
         new = msgspec.structs.replace(new, uri=held.uri)
     place = _place(new.uri)
     if not given and place is not None and place == _place(held.uri):
-        new = msgspec.structs.replace(new, username=held.username, password=held.password)
+        new = msgspec.structs.replace(
+            new, username=held.username, password=held.password, secret_ref=held.secret_ref
+        )
     return new
 
 

@@ -15,6 +15,7 @@ from vigil.api.secrets import keep_secrets
 from vigil.errors import FieldViolation, InvalidRequest, NotServedYet
 from vigil.fleet.contract import Fleet, Stream
 from vigil.fleet.policy import SourcePolicy
+from vigil.fleet.secrets import SecretReader
 from vigil.spec import CaptureBackend, StreamSpec, violations
 from vigil.v1 import streams_pb2, streams_pb2_grpc
 
@@ -26,16 +27,23 @@ class DefinitionReader:
     """Reads definitions of streams from requests, refusing what the request shows to be wrong."""
 
     def __init__(
-        self, *, policy: SourcePolicy, default_backend: CaptureBackend, model: str
+        self,
+        *,
+        policy: SourcePolicy,
+        default_backend: CaptureBackend,
+        model: str,
+        secrets: SecretReader | None = None,
     ) -> None:
         self._policy = policy
+        self._secrets = secrets or SecretReader()
         self._default_backend = default_backend
         self._model = model
 
     def read(self, message: streams_pb2.StreamSpec) -> StreamSpec:
         """A whole definition. Raises InvalidRequest with every field that is wrong, and NotServedYet."""
         spec = spec_from_message(message, default_backend=self._default_backend)
-        self._refuse_wrong(spec, fields=CHANGEABLE | {"stream_id"})
+        named = self._secret_violations(message)
+        self._refuse_wrong(spec, fields=CHANGEABLE | {"stream_id"}, named=named)
         return spec
 
     def read_change(
@@ -53,13 +61,20 @@ class DefinitionReader:
         source = keep_secrets(given.source, held.source, given=gives_credentials(named.source))
         given = msgspec.structs.replace(given, source=source)
         spec = msgspec.structs.replace(held, **{field: getattr(given, field) for field in fields})
-        self._refuse_wrong(spec, fields=fields)
+        self._refuse_wrong(spec, fields=fields, named=self._secret_violations(named))
         return spec
 
-    def _refuse_wrong(self, spec: StreamSpec, *, fields: frozenset[str]) -> None:
+    def _secret_violations(self, message: streams_pb2.StreamSpec) -> list[FieldViolation]:
+        """Of a reference that the message gives; what is held was allowed to who gave it."""
+        reference = message.source.credentials.secret_ref
+        return self._secrets.violations(reference, prefixes=CALLER.get().prefixes)
+
+    def _refuse_wrong(
+        self, spec: StreamSpec, *, fields: frozenset[str], named: list[FieldViolation]
+    ) -> None:
         wrong = [
             violation
-            for violation in (*violations(spec), *self._policy.violations(spec.source))
+            for violation in (*violations(spec), *self._policy.violations(spec.source), *named)
             if re.split(r"[.\[]", violation.field, maxsplit=1)[0] in fields
         ]
         if wrong:

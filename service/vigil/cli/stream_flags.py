@@ -33,6 +33,8 @@ _OPTIONS = (
     click.option("--loop/--once", default=None, help="Whether a file begins again at its end."),
     click.option("--folder-fps", type=float, help="The rate that an image folder is played at (5)."),
     click.option("--backend", type=click.Choice(["opencv", "pyav"]), help="What decodes."),
+    click.option("--secret-ref", metavar="env:NAME|file:/PATH",
+                 help="Where the service finds the camera's password, whenever it opens it."),
     click.option("--username", help="The camera's user."),
     click.option("--password-file", type=click.Path(path_type=Path, dir_okay=False),
                  help=f"A file with the camera's password; or set {PASSWORD_ENV}."),
@@ -100,11 +102,16 @@ def _source(message: streams_pb2.Source, uri: str | None, flags: dict[str, Any])
         message.loop = flags["loop"]
     if flags["folder_fps"] is not None:
         message.folder_fps = flags["folder_fps"]
+    if flags["password_file"] and flags["secret_ref"]:
+        raise click.UsageError("give the password by --password-file or --secret-ref, not by both")
     if flags["username"]:
         message.credentials.username = flags["username"]
-        message.credentials.password = _password(flags["password_file"])
-    elif flags["password_file"]:
-        raise click.UsageError("--password-file goes with --username")
+        if flags["secret_ref"]:
+            message.credentials.secret_ref = flags["secret_ref"]
+        else:
+            message.credentials.password = _password(flags["password_file"])
+    elif flags["password_file"] or flags["secret_ref"]:
+        raise click.UsageError("--password-file and --secret-ref go with --username")
     return bool(message.ListFields()) or flags["loop"] is not None
 
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import errno
 import os
+import pwd
+import re
 import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import structlog
@@ -20,13 +23,18 @@ log = structlog.get_logger()
 Sent = TypeVar("Sent", bound=msgspec.Struct)
 Received = TypeVar("Received", bound=msgspec.Struct)
 
+# What the service's environment holds for itself: its configuration, passwords that it was given.
+_KEPT_BACK = re.compile(
+    r"VIGIL_|.*(PASS(WORD|WD)?|SECRET|TOKEN|CREDENTIAL|API_?KEY)", re.IGNORECASE
+)
 MOST_UNSENT = 10_000  # messages; a child that takes none of so many hangs, and is killed
 
 
 class Child(Generic[Sent, Received]):
     """A process started as ``python -m MODULE FD``; closing the socket ends it.
 
-    ``take`` is called with every message; ``end`` once, with the exit status, after the last one.
+    ``take`` is called with every message; ``end`` once, with the exit status, after the last one. ``user``
+    is whom it runs as; empty: as we do.
     """
 
     def __init__(
@@ -36,7 +44,9 @@ class Child(Generic[Sent, Received]):
         *,
         take: Callable[[Parcel[Received]], None],
         end: Callable[[int], None],
+        user: str = "",
     ) -> None:
+        self._user = user
         self._module = module
         self._receives = receives
         self._take = take
@@ -77,6 +87,8 @@ class Child(Generic[Sent, Received]):
                 *(sys.executable, "-m", self._module, str(theirs.fileno())),
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
+                env=inherited(os.environ),
+                **become(self._user),
                 stdin=asyncio.subprocess.DEVNULL,
             )
         except BaseException:  # cancelled, too: a process that nobody waits for must meet the end
@@ -187,3 +199,22 @@ class Child(Generic[Sent, Received]):
             for fd in descriptors:
                 os.close(fd)
         self._unsent.clear()
+
+
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """Our environment without what is ours alone: no child needs a password from there."""
+    return {name: value for name, value in environ.items() if not _KEPT_BACK.match(name)}
+
+
+def become(user: str) -> dict[str, Any]:
+    """What subprocess wants to start a process as another user; nothing where none is named.
+
+    Raises OSError where there is no such user.
+    """
+    if not user:
+        return {}
+    try:
+        found = pwd.getpwnam(user)
+    except KeyError:
+        raise OSError(errno.ENOENT, f"there is no user {user!r}") from None
+    return {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": ()}

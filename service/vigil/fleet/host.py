@@ -153,7 +153,9 @@ class HostKeeper:
             f"vigil-{self.host_id}-counters", records=settings.streams_per_host
         )
         world.stages.add_page(self._page)
-        self._child = Child("vigil.host", FromHost, take=self._take, end=self._ended)
+        self._child = Child(
+            "vigil.host", FromHost, take=self._take, end=self._ended, user=settings.host_user
+        )
         self._started_s = world.clock.monotonic_s()
         self._delay.started()
         self._child.open()

@@ -22,9 +22,17 @@ from vigil.fleet.pictures import Pictures
 from vigil.fleet.policy import PUSH_URI
 from vigil.fleet.push import LocalPushSession
 from vigil.fleet.rates import RateJudge
+from vigil.fleet.secrets import SecretReader, SecretUnreadable
 from vigil.fleet.settings import FleetSettings
 from vigil.ipc.channel import Parcel
-from vigil.ipc.messages import FromHost, RunGranted, RunWanted, StreamReport
+from vigil.ipc.messages import (
+    FromHost,
+    LoginGranted,
+    LoginWanted,
+    RunGranted,
+    RunWanted,
+    StreamReport,
+)
 from vigil.metrics.service import StreamReading
 from vigil.spec import StreamSpec
 from vigil.store.registry import Registry
@@ -50,6 +58,7 @@ class LocalFleet:
         clock: Clock,
         on_restart: Callable[[str, str], None],
         on_serving: Callable[[bool], None],
+        secrets: SecretReader | None = None,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -61,6 +70,7 @@ class LocalFleet:
         )
         self.book = StreamBook(clock)
         self._pictures = Pictures(self.hosts, manifest)
+        self._secrets = secrets or SecretReader()
         self._rates = RateJudge(self.book, self.hosts.accounts, clock)
         self._lost_connections: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -218,6 +228,8 @@ class LocalFleet:
         match parcel.message:
             case RunWanted(stream_id=stream_id):
                 self._spawn(self._grant_run(host, stream_id))
+            case LoginWanted(stream_id=stream_id):
+                self._spawn(self._grant_login(host, stream_id))
             case StreamReport() as report:
                 self.book.note(report)
                 if report.reason is not None and report.retry_in_s is not None:
@@ -251,6 +263,19 @@ class LocalFleet:
         run = await self._registry.next_run(stream_id)
         host.send(RunGranted(stream_id=stream_id, run=run))
         self.book.set(stream_id, run=run)
+
+    async def _grant_login(self, host: HostKeeper, stream_id: str) -> None:
+        if stream_id not in self.book:
+            return  # removed meanwhile
+        source = self.book.get(stream_id).spec.source
+        try:
+            password = await asyncio.to_thread(
+                self._secrets.read, source.secret_ref, user=source.username
+            )
+        except SecretUnreadable as error:
+            host.send(LoginGranted(stream_id=stream_id, problem=str(error)))
+        else:
+            host.send(LoginGranted(stream_id=stream_id, password=password))
 
     async def _apply(self, held: StreamSpec, wanted: StreamSpec) -> None:
         """Make what runs agree with a changed definition."""

@@ -140,12 +140,14 @@ class SourcePolicy:
 
 
 def _credentials(source: Source) -> Iterator[FieldViolation]:
-    if not (source.username or source.password):
+    if not (source.username or source.password or source.secret_ref):
         return
     if urlsplit_scheme(source.uri) not in NETWORK_SCHEMES:
         yield FieldViolation(
             "source.credentials", "only rtsp, rtsps, http and https sources log in"
         )
+    if source.secret_ref and not source.username:
+        yield FieldViolation("source.credentials.username", "is empty; a secret_ref is for a user")
     for field, value in (("username", source.username), ("password", source.password)):
         if len(value) > MAX_CREDENTIAL_LENGTH or _CONTROL.search(value):
             yield FieldViolation(

@@ -23,6 +23,7 @@ class FleetSettings:
     read_timeout_s: float
     classifiers: tuple[str, ...] = ()  # loaded beside the detector
     host_memory_limit_bytes: int = 0
+    host_user: str = ""
     sources: SourcesConfig = field(default_factory=SourcesConfig)
     allow_loopback: bool = False  # of sources: where only this machine reaches the service
     engine_load_timeout_s: float = 120.0

@@ -16,6 +16,7 @@ from vigil.host.access import Access
 from vigil.host.answers import Answers
 from vigil.host.camera import Camera
 from vigil.host.capture import configure_process
+from vigil.host.confinement import confine
 from vigil.host.context import HostContext, Transit, detections_of
 from vigil.host.engine_link import EngineLink
 from vigil.host.http_proxy import HttpProxy
@@ -34,6 +35,7 @@ from vigil.ipc.messages import (
     FromHost,
     HostReady,
     HostSettings,
+    LoginGranted,
     PushFrame,
     RunGranted,
     StartStream,
@@ -194,6 +196,9 @@ class Host:
             case RunGranted(stream_id=stream_id, run=run):
                 if stream_id in self._rooms:
                     self._rooms[stream_id].camera.grant_run(run)
+            case LoginGranted(stream_id=stream_id) as login:
+                if stream_id in self._rooms:
+                    self._rooms[stream_id].camera.grant_login(login)
             case AnalysePicture() as request:
                 self._pictures.analyse(request, parcel.payload())
             case PushFrame() as request:
@@ -280,6 +285,7 @@ def main(fd: int) -> int:
         raise TypeError(f"expected HostSettings first, got {type(settings).__name__}")
     if settings.memory_limit_bytes:
         resource.setrlimit(resource.RLIMIT_AS, (settings.memory_limit_bytes,) * 2)
+    confine(settings.sources.file_roots)
     slots = Slots(
         Slab.open(parcel.descriptors.pop(0)),
         height_px=settings.input_height_px,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import structlog
+from msgspec.structs import replace
 
 from vigil.clock import Anchor
 from vigil.data import U8, Detections, Event, Outcome, StreamState, Track
@@ -13,14 +14,28 @@ from vigil.errors import Unavailable
 from vigil.host.context import HostContext, mask_areas
 from vigil.host.engine_link import SlotPool
 from vigil.host.run import Run
-from vigil.ipc.messages import FrameDone, FrameReady, RunWanted, StreamEvents, StreamReport
+from vigil.ipc.messages import (
+    FrameDone,
+    FrameReady,
+    LoginGranted,
+    LoginWanted,
+    RunWanted,
+    StreamEvents,
+    StreamReport,
+)
+from vigil.redact import REDACTOR
 from vigil.rules import Moment
-from vigil.spec import StreamSpec
+from vigil.spec import Source, StreamSpec
 from vigil.vision.letterbox import Letterbox
 
 log = structlog.get_logger()
 
 RUN_TIMEOUT_S = 10.0
+LOGIN_TIMEOUT_S = 10.0
+
+
+class LoginRefused(Exception):
+    """A stream's password is only named, and cannot be had. The text says why, and holds nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +97,8 @@ class Camera:
         self._context = context
         self._granted_run = 0
         self._run_granted = threading.Event()
+        self._login = LoginGranted(stream_id=spec.stream_id)
+        self._login_granted = threading.Event()
         self._run: Run | None = None  # the newest that the loop has seen frames of
         self._wishes: list[Then] = []  # those who wait for a snapshot
         self._wishes_lock = threading.Lock()
@@ -103,6 +120,22 @@ class Camera:
             run = Run(self._granted_run, self.spec, self._context, anchor=anchor)
             self._run = run
         return run
+
+    def login(self) -> Source:
+        """The source to open, with the password that its definition may only name, as it is now.
+
+        Raises LoginRefused where there is none, Unavailable if the service does not answer.
+        """
+        source = self.spec.source
+        if not source.secret_ref:
+            return source
+        self._login_granted.clear()
+        self._context.send(LoginWanted(stream_id=self.spec.stream_id))
+        if not self._login_granted.wait(LOGIN_TIMEOUT_S):
+            raise Unavailable("the service gave no password in time; the stream tries again")
+        if self._login.problem:
+            raise LoginRefused(self._login.problem)
+        return replace(source, password=self._login.password)
 
     def report(self, report: StreamReport) -> None:
         """Tell the service what the stream does."""
@@ -175,6 +208,12 @@ class Camera:
         """The service's answer to `begin_run`."""
         self._granted_run = number
         self._run_granted.set()
+
+    def grant_login(self, login: LoginGranted) -> None:
+        """The service's answer to `login`."""
+        REDACTOR.remember(login.password, user=self.spec.source.username)
+        self._login = login
+        self._login_granted.set()
 
     def change(self, spec: StreamSpec) -> None:
         """Take a new definition with the same source."""

@@ -44,6 +44,7 @@ _VALUES = {
         "file,rtp,rtcp,udp,tcp,tls,rtsp,rtsps,srtp,http,https,httpproxy,crypto,hls"
         "|format_whitelist;" + ",".join(_FORMATS)
     ),
+    "OPENBLAS_NUM_THREADS": "1",  # hosts multiply no matrices; one thread can be confined
     "OPENCV_FFMPEG_LOGLEVEL": "-8",  # FFmpeg's messages hold URLs with credentials
 }
 

@@ -10,7 +10,7 @@ from vigil.clock import Anchor
 from vigil.data import OfflineReason, StreamState
 from vigil.errors import Unavailable
 from vigil.host.backoff import Backoff
-from vigil.host.camera import Camera
+from vigil.host.camera import Camera, LoginRefused
 from vigil.host.capture import Capture, CaptureFailed, CaptureLimits, open_capture
 from vigil.host.context import HostContext
 from vigil.host.play import Ended, Play
@@ -85,9 +85,13 @@ class Reader:
         """One connection from open to its end; returns why it ended."""
         self._report(StreamState.CONNECTING)
         try:
-            capture = open_capture(self._source, self._limits, self._context.access)
+            capture = open_capture(self._camera.login(), self._limits, self._context.access)
         except CaptureFailed as failure:
             return Ended(failure.reason, failure.detail)
+        except LoginRefused as refused:
+            return Ended(OfflineReason.AUTH_FAILED, str(refused))
+        except Unavailable as error:
+            return Ended(OfflineReason.UNREACHABLE, str(error))
         try:
             if not capture.live:
                 self._context.engine.wait_attached(ENGINE_WAIT_S, self._stop)

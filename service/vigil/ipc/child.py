@@ -4,6 +4,7 @@ import signal
 
 import structlog
 
+from vigil.ipc.privileges import give_up_privileges
 from vigil.logs import configure_logs, take_over_process
 
 
@@ -15,6 +16,7 @@ def become_child(process: str) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    give_up_privileges()
     configure_logs(
         level="info",
         renderer=structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),

@@ -75,6 +75,14 @@ class RunGranted(Message, frozen=True, kw_only=True):
     run: int
 
 
+class LoginGranted(Message, frozen=True, kw_only=True):
+    """Answer to LoginWanted: the password, or why there is none."""
+
+    stream_id: str
+    password: str = ""
+    problem: str = ""
+
+
 class AnalysePicture(Message, frozen=True, kw_only=True):
     """Find the objects in an encoded picture, beside the message."""
 
@@ -119,6 +127,12 @@ class HostReady(Message, frozen=True, kw_only=True):
 
 class RunWanted(Message, frozen=True, kw_only=True):
     """A connection is up, and asks which run it is."""
+
+    stream_id: str
+
+
+class LoginWanted(Message, frozen=True, kw_only=True):
+    """A source is about to be opened whose password is only named: asks what it is now."""
 
     stream_id: str
 
@@ -271,6 +285,7 @@ ToHost: TypeAlias = (
     | UpdateStream
     | StopStream
     | RunGranted
+    | LoginGranted
     | AnalysePicture
     | PushFrame
     | EndPush
@@ -280,6 +295,7 @@ ToHost: TypeAlias = (
 FromHost: TypeAlias = (
     HostReady
     | RunWanted
+    | LoginWanted
     | StreamReport
     | StreamEvents
     | StreamStopped

@@ -46,12 +46,14 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     ``uri`` is rtsp://, rtsps://, http://, https://, file:///…, folder:///… (pictures in name order) or
     push: (a client sends the frames by AnalyzeFrames). It holds no credentials: those are apart, and
-    never returned by any call.
+    never returned by any call. ``secret_ref`` (env:NAME, file:/path) stands for a password that the service
+    reads whenever the source is opened.
     """
 
     uri: str
     username: str = ""
     password: str = ""
+    secret_ref: str = ""
     pace: Pace = Pace.REAL_TIME
     loop: bool = False
     folder_fps: float = 5.0  # the rate that an image folder is played at

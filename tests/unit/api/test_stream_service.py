@@ -193,10 +193,6 @@ async def test_a_path_within_the_roots_is_taken_though_nothing_is_there(
             {"rules": [rules_pb2.Rule(rule_id="a", stationary=rules_pb2.StationaryRule())]},
             "rules[0].stationary",
         ),
-        (
-            {"source": pb.Source(uri="rtsp://c/", credentials=pb.Credentials(secret_ref="env:X"))},
-            "secret_ref",
-        ),
     ],
 )
 async def test_what_is_not_served_says_so(site: Site, changes: dict[str, Any], name: str) -> None:

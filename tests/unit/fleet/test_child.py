@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -191,3 +192,33 @@ async def test_an_error_in_what_hears_it_does_not_hide_the_end() -> None:
     await talk.until(lambda: talk.status is not None)
     assert talk.status == 4
     await talk.child.stop(1)
+
+
+async def test_a_child_inherits_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("VIGIL_REDIS__URL", "DB_PASSWORD", "vigil_token", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "canary")
+    monkeypatch.setenv("TZ", "UTC")
+    talk = Talk()
+    talk.child.open()
+    await talk.child.start()
+    talk.child.send(Note(text="here"))
+    await talk.until(lambda: talk.heard)
+    environment = Path(f"/proc/{talk.child.pid}/environ").read_text()
+    talk.child.kill()
+    await talk.child.stop(10)
+    assert "canary" not in environment
+    assert "TZ=UTC" in environment
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start processes as another user")
+def test_a_child_can_run_as_another_user() -> None:
+    done = subprocess.run(
+        ["/usr/bin/id"], capture_output=True, text=True, check=True, **module.become("nobody")
+    )
+    assert "(root)" not in done.stdout
+    assert "(nobody)" in done.stdout
+
+
+def test_a_user_that_is_not_there_is_an_error_of_starting() -> None:
+    with pytest.raises(OSError, match="no user"):
+        module.become("no-such-user")

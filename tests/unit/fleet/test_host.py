@@ -51,7 +51,13 @@ class NotingChild:
     may_start: asyncio.Event
 
     def __init__(
-        self, module: str, receives: object, *, take: Callable[..., None], end: Callable[..., None]
+        self,
+        module: str,
+        receives: object,
+        *,
+        take: Callable[..., None],
+        end: Callable[..., None],
+        user: str = "",
     ) -> None:
         self.module = module
         self.told: list[Any] = []
