@@ -5,7 +5,6 @@ import contextlib
 import math
 import os
 import signal
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from vigil.errors import InvalidConfig, VigilError
 from vigil.events.embedded import EmbeddedRedis
 from vigil.events.pipeline import EventPipeline
 from vigil.events.settings import EventSettings
-from vigil.fleet.child import become
+from vigil.fleet.child import check_user
 from vigil.fleet.local import LocalFleet
 from vigil.fleet.policy import SourcePolicy
 from vigil.fleet.secrets import SecretReader
@@ -141,7 +140,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
     classifier_manifests(config)  # refuses a wrong name before anything is started
     state = Path(config.state.path)
     security = _security(config, state)
-    _check_host_user(config.hosts.user)
+    check_user(config.hosts.user)
     secrets = SecretReader.taking(config.secrets, os.environ)
     database = stack.enter_context(Database(state))
     registry = Registry(database)
@@ -210,22 +209,6 @@ def _security(config: Config, state: Path) -> Security:
         )
     certificates = Certificates(config.tls) if config.tls.cert else None
     return Security(guard=Guard(tokens), certificates=certificates)
-
-
-def _check_host_user(user: str) -> None:
-    """Refuse a user that hosts cannot run as, rather than start them in vain."""
-    if not user:
-        return
-    if os.geteuid() != 0:
-        raise InvalidConfig(
-            "hosts.user: only root can start processes as another user; leave it empty"
-        )
-    try:
-        tried = [sys.executable, "-c", "import vigil"]
-        subprocess.run(tried, check=True, capture_output=True, timeout=30, **become(user))
-    except (OSError, subprocess.SubprocessError) as error:
-        why = getattr(error, "strerror", None) or "Python and vigil must be readable for that user"
-        raise InvalidConfig(f"hosts.user: {user!r} cannot run {sys.executable}: {why}") from None
 
 
 class _Health:

@@ -8,6 +8,7 @@ import pwd
 import re
 import signal
 import socket
+import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import structlog
 
+from vigil.errors import InvalidConfig
 from vigil.ipc.channel import Channel, ChannelClosed, Parcel, socket_pair
 
 log = structlog.get_logger()
@@ -204,6 +206,22 @@ class Child(Generic[Sent, Received]):
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
     """Our environment without what is ours alone: no child needs a password from there."""
     return {name: value for name, value in environ.items() if not _KEPT_BACK.match(name)}
+
+
+def check_user(user: str) -> None:
+    """Try whether children can run as a user, rather than start them in vain. Raises InvalidConfig."""
+    if not user:
+        return
+    if os.geteuid() != 0:
+        raise InvalidConfig("hosts.user: only root can start processes as another user")
+    try:
+        tried = [sys.executable, "-c", "import vigil"]
+        subprocess.run(  # noqa: S603 - our own interpreter
+            tried, check=True, capture_output=True, timeout=30, **become(user)
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        why = getattr(error, "strerror", None) or "Python and vigil must be readable for that user"
+        raise InvalidConfig(f"hosts.user: {user!r} cannot run {sys.executable}: {why}") from None
 
 
 def become(user: str) -> dict[str, Any]:

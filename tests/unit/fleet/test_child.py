@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.processes import alive, children
 from tests.unit.fleet.echo_child import Note
+from vigil.errors import InvalidConfig
 from vigil.fleet import child as module
 from vigil.fleet.child import Child
 from vigil.ipc.channel import Parcel
@@ -222,3 +223,9 @@ def test_a_child_can_run_as_another_user() -> None:
 def test_a_user_that_is_not_there_is_an_error_of_starting() -> None:
     with pytest.raises(OSError, match="no user"):
         module.become("no-such-user")
+
+
+def test_a_user_that_cannot_run_vigil_is_refused_at_start() -> None:
+    module.check_user("")
+    with pytest.raises(InvalidConfig, match=r"hosts\.user"):
+        module.check_user("no-such-user")
