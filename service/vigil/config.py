@@ -4,6 +4,7 @@
 """
 
 import difflib
+import importlib.util
 import ipaddress
 import json
 import tomllib
@@ -189,13 +190,18 @@ def check(config: Config) -> None:
     ):
         raise InvalidConfig("tls.cert and tls.key go together, and tls.client_ca with both")
     _check_networks(config.sources)
-    if config.capture.backend == "pyav":
-        raise InvalidConfig("capture.backend: this version opens sources by opencv only")
+    if config.capture.backend == "pyav" and not pyav_installed():
+        raise InvalidConfig("capture.backend: PyAV is not installed: pip install 'vigil[video]'")
     url = config.redis.url
     if url != "embedded" and urlsplit(url).scheme not in ("redis", "rediss", "unix"):
         raise InvalidConfig(
             'redis.url: write redis://host:port/0, rediss://…, unix://… or "embedded"'
         )
+
+
+def pyav_installed() -> bool:
+    """Whether sources can be opened by PyAV, which is an extra; it is not loaded."""
+    return importlib.util.find_spec("av") is not None
 
 
 def _check_networks(sources: SourcesConfig) -> None:

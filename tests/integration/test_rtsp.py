@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import rtsp
 from tests.support.rtsp import RtspCamera
-from tests.support.site import MARKER, Status, is_online
+from tests.support.site import DOORS, MARKER, Status, is_online
 from vigil.v1 import streams_pb2
 
 CANARY = "canary-5e0fa7"
@@ -70,17 +70,21 @@ def test_a_camera_is_open_at_the_first_try(site: Any, camera: RtspCamera) -> Non
         site.remove(stream_id)
 
 
-def test_a_camera_that_stalls_is_offline_within_ten_seconds(site: Any, camera: RtspCamera) -> None:
-    site.add("stalls", camera.url, rules=[MARKER])
-    site.wait_online("stalls")
-    site.wait_marks("stalls", 2)
+@pytest.mark.parametrize("door", DOORS)
+def test_a_camera_that_stalls_is_offline_within_ten_seconds(
+    site: Any, camera: RtspCamera, door: Any
+) -> None:
+    stalls = f"stalls-{door}"
+    site.add(stalls, camera.url, rules=[MARKER], source_backend=door)
+    site.wait_online(stalls)
+    site.wait_marks(stalls, 2)
     camera.stall()
     stalled_s = time.monotonic()
-    lost = site.wait_offline("stalls").status
+    lost = site.wait_offline(stalls).status
     assert time.monotonic() - stalled_s < 10
     assert lost.reason == Status.UNREACHABLE
     camera.go_on()
-    site.wait("stalls", lambda s: is_online(s) and s.status.run == 2, timeout_s=20)
+    site.wait(stalls, lambda s: is_online(s) and s.status.run == 2, timeout_s=20)
 
 
 def test_a_camera_that_never_answers_is_offline_within_ten_seconds(site: Any) -> None:
@@ -93,18 +97,21 @@ def test_a_camera_that_never_answers_is_offline_within_ten_seconds(site: Any) ->
     assert "does not answer" in lost.detail
 
 
-@pytest.mark.parametrize("auth", ["basic", "digest"])
-def test_a_password_opens_a_camera_and_shows_nowhere(site: Any, auth: str) -> None:
+@pytest.mark.parametrize(("auth", "door"), list(zip(["basic", "digest"], DOORS, strict=True)))
+def test_a_password_opens_a_camera_and_shows_nowhere(site: Any, auth: str, door: Any) -> None:
     stream_id = f"locked-{auth}"
     with RtspCamera(auth=auth, username="operator", password=CANARY) as camera:
         wrong = streams_pb2.Credentials(username="operator", password=f"{CANARY}-wrong")
-        added = site.add(stream_id, camera.url, source_credentials=wrong, rules=[MARKER])
+        source = {"source_uri": camera.url, "source_backend": door}
+        added = site.add(
+            stream_id, camera.url, source_credentials=wrong, source_backend=door, rules=[MARKER]
+        )
         refused = site.wait_offline(stream_id)
         assert refused.status.reason == Status.AUTH_FAILED
         assert 10 <= retry_in_s(refused.status) <= 30, "slowly: cameras lock accounts"
 
         right = streams_pb2.Credentials(username="operator", password=CANARY)
-        changed = site.update(stream_id, "source", source_uri=camera.url, source_credentials=right)
+        changed = site.update(stream_id, "source", source_credentials=right, **source)
         online = site.wait_online(stream_id)
         marks = site.wait_marks(stream_id, 2)
     lost = site.wait_offline(stream_id)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.errors import refusal
 from tests.support.http_camera import file_server, mjpeg_camera, refusing_camera
-from tests.support.site import MARKER, Status, is_online, spec_of
+from tests.support.site import DOORS, MARKER, Status, is_online, spec_of
 from tests.support.videos import Clips
 from vigil.v1 import rules_pb2, streams_pb2
 from vigil.v1.geometry_pb2 import Point
@@ -65,21 +65,24 @@ def test_a_folder_of_pictures_is_played_in_name_order(site: Any, clips: Clips) -
     assert (account.read, account.outcomes["analysed"]) == (10, 10)
 
 
-def test_motion_jpeg_over_http_is_read_and_read_again(site: Any) -> None:
+@pytest.mark.parametrize("door", DOORS)
+def test_motion_jpeg_over_http_is_read_and_read_again(site: Any, door: Any) -> None:
+    mjpeg = f"mjpeg-{door}"
     with mjpeg_camera() as camera:
-        site.add("mjpeg", f"{camera.url}/video", rules=[MARKER])
-        site.wait_online("mjpeg")
-        assert {event.run for event in site.wait_marks("mjpeg", 4)} == {1}
-    lost = site.wait_offline("mjpeg")
+        site.add(mjpeg, f"{camera.url}/video", rules=[MARKER], source_backend=door)
+        site.wait_online(mjpeg)
+        assert {event.run for event in site.wait_marks(mjpeg, 4)} == {1}
+    lost = site.wait_offline(mjpeg)
     assert lost.status.reason == Status.UNREACHABLE
     assert lost.status.HasField("next_retry")
 
 
-def test_hls_is_read(site: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("door", DOORS)
+def test_hls_is_read(site: Any, tmp_path: Path, door: Any) -> None:
     av = pytest.importorskip("av", reason="PyAV makes the segments: pip install 'vigil[video]'")
     write_hls(av, tmp_path)
     with file_server(tmp_path) as server:
-        site.add("hls", f"{server.url}/live.m3u8", rules=[MARKER])
+        site.add("hls", f"{server.url}/live.m3u8", rules=[MARKER], source_backend=door)
         stream = site.wait_online("hls")
         assert (stream.status.width_px, stream.status.height_px) == (320, 240)
         assert len(site.wait_marks("hls", 3)) == 3

@@ -38,6 +38,78 @@ def write_clip(path: Path, *, frames: int, fps: float = FPS) -> Path:
     return path
 
 
+def write_h264(
+    path: Path,
+    *,
+    frames: int,
+    first: int = 0,
+    gop: int = 25,
+    width_px: int = WIDTH_PX,
+    height_px: int = HEIGHT_PX,
+) -> Path:
+    """H.264 in the container that the name's suffix says (.ts, .mp4, .h264), by PyAV; no B frames."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(
+            "libx264", rate=int(FPS), options={"preset": "ultrafast", "tune": "zerolatency"}
+        )
+        stream.width, stream.height, stream.pix_fmt = width_px, height_px, "yuv420p"
+        stream.gop_size = gop
+        for index in range(first, first + frames):
+            image = picture(index, width_px=width_px, height_px=height_px)
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def flip_bits(path: Path, *, rate: float, seed: int, spare_bytes: int = 0) -> int:
+    """Turn over each bit of an MPEG-TS file's payload with probability ``rate``; returns how many.
+
+    Packets' headers stay, and the first ``spare_bytes``: it is the pictures that are damaged.
+    """
+    data = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    draw = np.random.default_rng(seed)
+    bits = draw.integers(0, data.size * 8, draw.binomial(data.size * 8, rate))
+    places = bits // 8
+    bits = bits[(places % 188 >= 12) & (places >= spare_bytes)]
+    np.bitwise_xor.at(data, bits // 8, (1 << (bits % 8)).astype(np.uint8))
+    path.write_bytes(data.tobytes())
+    return len(bits)
+
+
+def jpeg_of_nothing(*, width_px: int, height_px: int) -> bytes:
+    """A grey JPEG of any size, 4 bytes for each 16 x 16 pixels: nobody has to hold the picture.
+
+    ITU T.81, B.2.2 and annex K: in the standard tables a block like the one before it is 001010 in
+    luminance (four of them here) and 0000 in chrominance (two).
+    """
+    _, encoded = cv2.imencode(".jpg", np.full((16, 16, 3), 128, np.uint8))
+    header = bytearray(encoded.tobytes()[: encoded.tobytes().index(b"\xff\xda") + 14])
+    at = header.index(b"\xff\xc0") + 5
+    header[at : at + 4] = height_px.to_bytes(2, "big") + width_px.to_bytes(2, "big")
+    blocks = -(-width_px // 16) * -(-height_px // 16)
+    return bytes(header) + b"\x28\xa2\x8a\x00" * blocks + b"\xff\xd9"
+
+
+def turned(clip: Path, path: Path, *, quarter_turns: int) -> Path:
+    """An MP4 file that is to be shown turned clockwise (ISO 14496-12, 8.3.2: the track's matrix)."""
+    one, minus = (1 << 16).to_bytes(4, "big"), (-(1 << 16)).to_bytes(4, "big", signed=True)
+    none = bytes(4)
+    a, b, c, d = (
+        (one, none, none, one),
+        (none, one, minus, none),
+        (minus, none, none, minus),
+        (none, minus, one, none),
+    )[quarter_turns]
+    data = clip.read_bytes()
+    at = data.index(b"tkhd") + 4 + 40  # behind version 0's times, layer, group and volume
+    path.write_bytes(data[:at] + a + b + none + c + d + data[at + 20 :])
+    return path
+
+
 def write_folder(folder: Path, *, pictures: int) -> Path:
     """A folder of pictures, in name order."""
     folder.mkdir()

@@ -12,6 +12,7 @@ from vigil.api.guard import CALLER
 from vigil.api.lasting import LastingCalls
 from vigil.api.paging import page_size, read_token, write_token
 from vigil.api.secrets import keep_secrets
+from vigil.config import pyav_installed
 from vigil.errors import FieldViolation, InvalidRequest, NotServedYet
 from vigil.fleet.contract import Fleet, Stream
 from vigil.fleet.policy import SourcePolicy
@@ -74,7 +75,12 @@ class DefinitionReader:
     ) -> None:
         wrong = [
             violation
-            for violation in (*violations(spec), *self._policy.violations(spec.source), *named)
+            for violation in (
+                *violations(spec),
+                *self._policy.violations(spec.source),
+                *_backend_violations(spec.source.backend),
+                *named,
+            )
             if re.split(r"[.\[]", violation.field, maxsplit=1)[0] in fields
         ]
         if wrong:
@@ -84,8 +90,13 @@ class DefinitionReader:
                 f"model {spec.model!r} is not served: this service runs {self._model!r} for all "
                 "streams; leave the field empty"
             )
-        if spec.source.backend is CaptureBackend.PYAV:
-            raise NotServedYet("source.backend PYAV is not served by this version; use OPENCV")
+
+
+def _backend_violations(backend: CaptureBackend) -> list[FieldViolation]:
+    if backend is CaptureBackend.OPENCV or pyav_installed():
+        return []
+    detail = "PyAV is not installed with this service (pip install 'vigil[video]'); use OPENCV"
+    return [FieldViolation("source.backend", detail)]
 
 
 class StreamService(streams_pb2_grpc.StreamServiceServicer):

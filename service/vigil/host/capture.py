@@ -1,15 +1,15 @@
-"""The only door to OpenCV's VideoCapture, and what every capture looks like to a reader.
+"""What every capture looks like to a reader, and the only door to OpenCV's VideoCapture.
 
 What OpenCV does was measured (see `docs/capture.md`): time-outs act only as open parameters with
 CAP_FFMPEG named; size is known after open, before the first read; FFmpeg's own options are one string
-for the whole process.
+for the whole process. `pyav_capture` is the other door to video, `folder_capture` that to pictures.
 """
 
 import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 import cv2
@@ -19,7 +19,10 @@ from vigil.data import U8, OfflineReason
 from vigil.host.access import Access, Connect, Refused
 from vigil.host.diagnose import diagnose, unreachable
 from vigil.host.route import ffmpeg_address, find
-from vigil.spec import Source
+from vigil.spec import CaptureBackend, Source
+
+if TYPE_CHECKING:
+    from vigil.host.pyav_capture import PyAvCapture
 
 MAX_SIDE_PX = 8192
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
@@ -46,12 +49,18 @@ class Capture(Protocol):
     """An open source. One thread uses it."""
 
     live: bool  # plays at its own pace, whether anyone reads or not
-    width_px: int
+    width_px: int  # of the grabbed frame, where the door can tell; of the first one, else
     height_px: int
     fps: float  # as the source says; 0 if it does not
 
     def grab(self) -> bool:
-        """Take the next frame, decoded but not converted; False if there is none."""
+        """Take the next frame, decoded but not converted; False if there is none.
+
+        Raises CaptureFailed where its size is not allowed.
+        """
+
+    def corrupt(self) -> bool:
+        """Whether the grabbed frame is known to show what the camera did not see."""
 
     def retrieve(self, out: U8 | None) -> U8:
         """The grabbed frame as (H, W, 3) uint8 BGR, in ``out`` where that has the right shape.
@@ -84,9 +93,11 @@ def open_capture(source: Source, limits: CaptureLimits, access: Access | None = 
         if source.uri.startswith("folder:"):
             path = unquote(urlsplit(source.uri).path)
             folder = access.path(source.uri) if access else Path(path)
+            from vigil.host.folder_capture import FolderCapture  # it stands on this module
+
             return FolderCapture(folder, fps=source.folder_fps, access=access)
         if access is None:
-            return OpenCvCapture(source, limits, address=ffmpeg_address(source))
+            return door_class(source)(source, limits, address=ffmpeg_address(source))
         if source.uri.startswith("file:"):
             return _open_file(source, limits, access)
         return _open_network(source, limits, access)
@@ -99,7 +110,7 @@ def _open_file(source: Source, limits: CaptureLimits, access: Access) -> Capture
     try:
         with access.opened(path) as fd:
             # FFmpeg opens what was judged, not what the path leads to a moment later.
-            return OpenCvCapture(source, limits, address=f"/proc/self/fd/{fd}")
+            return door_class(source)(source, limits, address=f"/proc/self/fd/{fd}")
     except OSError:
         raise CaptureFailed(*diagnose(source, took_s=0.0, timeout_s=1.0)) from None
 
@@ -108,10 +119,22 @@ def _open_network(source: Source, limits: CaptureLimits, access: Access) -> Capt
     timeout_s = limits.open_timeout_s
     try:
         with find(source, access, timeout_s=timeout_s) as (found, address):
-            return OpenCvCapture(found, limits, address=address, connect=access.connect)
+            return door_class(source)(found, limits, address=address, connect=access.connect)
     except OSError as error:
         detail = unreachable(urlsplit(source.uri), error)
         raise CaptureFailed(OfflineReason.UNREACHABLE, detail) from None
+
+
+def door_class(source: Source) -> "type[OpenCvCapture | PyAvCapture]":
+    """The library that the stream asks for. Raises CaptureFailed where it is not installed."""
+    if source.backend is CaptureBackend.OPENCV:
+        return OpenCvCapture
+    try:
+        from vigil.host.pyav_capture import PyAvCapture
+    except ImportError:
+        detail = "PyAV is not installed: pip install 'vigil[video]', or use the backend OPENCV"
+        raise CaptureFailed(OfflineReason.UNSUPPORTED, detail) from None
+    return PyAvCapture
 
 
 class OpenCvCapture:
@@ -142,7 +165,7 @@ class OpenCvCapture:
             raise CaptureFailed(reason, detail)
         self.width_px = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         self.height_px = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        self.fps = _sane_fps(self._capture.get(cv2.CAP_PROP_FPS))
+        self.fps = sane_fps(self._capture.get(cv2.CAP_PROP_FPS))
         try:
             check_size(self.width_px, self.height_px)
         except CaptureFailed:
@@ -173,88 +196,13 @@ class OpenCvCapture:
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         return count <= 0 or self._capture.get(cv2.CAP_PROP_POS_FRAMES) >= count - 1
 
+    def corrupt(self) -> bool:
+        """OpenCV does not tell: damaged frames come back as good ones."""
+        return False
+
     def close(self) -> None:
         """Release the decoder and the connection."""
         self._capture.release()
-
-
-class FolderCapture:
-    """The pictures of a folder, in name order, at a given rate."""
-
-    live = False
-
-    def __init__(self, folder: Path, *, fps: float, access: Access | None = None) -> None:
-        self._access = access
-        try:
-            self._paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-        except OSError as error:
-            raise CaptureFailed(
-                OfflineReason.UNREACHABLE, f"the folder cannot be read: {error.strerror}"
-            ) from error
-        if not self._paths:
-            kinds = ", ".join(sorted(IMAGE_SUFFIXES))
-            raise CaptureFailed(OfflineReason.NO_VIDEO, f"the folder has no pictures ({kinds})")
-        self.fps = fps
-        self._index = -1
-        self._picture = self._first()
-        self.height_px, self.width_px = self._picture.shape[:2]
-
-    def grab(self) -> bool:
-        """Read the next picture; one that does not decode is a failed grab."""
-        self._index += 1
-        if self._index >= len(self._paths):
-            return False
-        try:
-            self._picture = self._read(self._index)
-        except CaptureFailed:
-            return False
-        return True
-
-    def retrieve(self, out: U8 | None) -> U8:
-        """The picture that was read."""
-        return self._picture
-
-    def pts_s(self) -> float:
-        """Its place at the folder's rate."""
-        return self._index / self.fps
-
-    def finished(self) -> bool:
-        """Whether the last picture was read."""
-        return self._index >= len(self._paths) - 1
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-    def _first(self) -> U8:
-        """The first picture that can be used. Raises what is wrong with the very first if none can."""
-        failures: list[CaptureFailed] = []
-        for index in range(len(self._paths)):
-            try:
-                return self._read(index)
-            except CaptureFailed as failure:
-                failures.append(failure)
-        raise failures[0]
-
-    def _read(self, index: int) -> U8:
-        picture = decode_picture(self._encoded(self._paths[index]))
-        if picture is None:
-            raise CaptureFailed(
-                OfflineReason.DECODE_ERROR,
-                f"{self._paths[index].name} does not decode to a picture",
-            )
-        check_size(picture.shape[1], picture.shape[0])
-        return picture
-
-    def _encoded(self, path: Path) -> U8:
-        if self._access is None:
-            return np.fromfile(path, np.uint8)
-        try:
-            with self._access.opened(path) as fd:
-                return np.fromfile(f"/proc/self/fd/{fd}", np.uint8)
-        except Refused as refused:
-            raise CaptureFailed(OfflineReason.REFUSED_BY_POLICY, str(refused)) from None
-        except OSError:
-            raise CaptureFailed(OfflineReason.UNREACHABLE, f"{path.name} cannot be read") from None
 
 
 def decode_picture(encoded: U8) -> U8 | None:
@@ -279,5 +227,6 @@ def check_size(width_px: int, height_px: int) -> None:
         )
 
 
-def _sane_fps(fps: float) -> float:
+def sane_fps(fps: float) -> float:
+    """The rate that a source says it has; 0 where that is none that a camera has."""
     return float(fps) if 0.0 < fps <= 240.0 else 0.0

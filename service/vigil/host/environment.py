@@ -1,4 +1,4 @@
-"""What OpenCV and FFmpeg read from the environment; set before OpenCV is loaded."""
+"""What FFmpeg may do, and what OpenCV reads of it from the environment before it is loaded."""
 
 import os
 
@@ -33,16 +33,22 @@ _FORMATS = (
     ),
     *("webp_pipe", "gif", "hls", "rtsp", "rtp", "aac", "mp3", "ac3", "eac3", "webvtt"),
 )
+# The protocols keep a playlist or a redirect from what nobody asked for; the formats leave out those that
+# open further files (concat, dash, sdp); the extensions keep HLS of an HTTP server from naming files of
+# this machine, which it may do otherwise. RTSP over TCP: lost packets are damaged pictures.
+FFMPEG_OPTIONS = {
+    "rtsp_transport": "tcp",
+    "allowed_extensions": "none",
+    "protocol_whitelist": (
+        "file,rtp,rtcp,udp,tcp,tls,rtsp,rtsps,srtp,http,https,httpproxy,crypto,hls"
+    ),
+    "format_whitelist": ",".join(_FORMATS),
+}
 _VALUES = {
     "OPENCV_IO_MAX_IMAGE_PIXELS": str(MAX_PICTURE_PX),
     # One string for the whole process. It replaces OpenCV's own, so RTSP over TCP is asked for again.
-    # The protocols keep a playlist or a redirect from what nobody asked for; the formats leave out those
-    # that open further files (concat, dash, sdp); the extensions keep HLS of an HTTP server from naming
-    # files of this machine, which it may do otherwise.
-    "OPENCV_FFMPEG_CAPTURE_OPTIONS": (
-        "rtsp_transport;tcp|allowed_extensions;none|protocol_whitelist;"
-        "file,rtp,rtcp,udp,tcp,tls,rtsp,rtsps,srtp,http,https,httpproxy,crypto,hls"
-        "|format_whitelist;" + ",".join(_FORMATS)
+    "OPENCV_FFMPEG_CAPTURE_OPTIONS": "|".join(
+        f"{name};{value}" for name, value in FFMPEG_OPTIONS.items()
     ),
     "OPENBLAS_NUM_THREADS": "1",  # hosts multiply no matrices; one thread can be confined
     "OPENCV_FFMPEG_LOGLEVEL": "-8",  # FFmpeg's messages hold URLs with credentials

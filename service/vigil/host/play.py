@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from vigil.data import U8, OfflineReason
 from vigil.host.camera import Camera
-from vigil.host.capture import Capture
+from vigil.host.capture import Capture, CaptureFailed
 from vigil.host.context import HostContext
 from vigil.host.run import Run
 from vigil.host.sampling import Sampler
@@ -16,6 +16,7 @@ from vigil.spec import Pace
 
 ENGINE_WAIT_S = 60.0  # and so long for an engine that is being restarted
 SLOT_WAIT_S = 30.0  # a file played fast waits so long for the engine to keep up
+DAMAGE_ALONE_S = 30.0  # before the first whole frame: longer than between key frames
 FAILED_GRABS = 5  # in a row, of a file: fewer are damage, not its end
 _USUAL_INTERVAL_S = 0.04  # of a source that does not say its rate
 
@@ -42,7 +43,7 @@ class Play:
         run: Run,
         stop: threading.Event,
         read_timeout_s: float,
-        on_first_frame: Callable[[Capture], None],
+        on_size: Callable[[Capture], None],
     ) -> None:
         self._camera = camera
         self._context = context
@@ -51,15 +52,21 @@ class Play:
         self._run = run
         self._stop = stop
         self._read_timeout_s = read_timeout_s
-        self._on_first_frame = on_first_frame
+        self._on_size = on_size  # of the first frame, and of the first one of each other size
         self._fast = not capture.live and camera.spec.source.pace is Pace.FAST
         self._paced = not capture.live and not self._fast
         self._interval_s = 1.0 / capture.fps if capture.fps else _USUAL_INTERVAL_S
-        self._timeline = LiveTimeline() if capture.live else FileTimeline(run.anchor.monotonic_s)
+        self._timeline = (
+            LiveTimeline()
+            if capture.live
+            else FileTimeline(run.anchor.monotonic_s, interval_s=self._interval_s)
+        )
         self._detect_fps = camera.spec.detect_fps
         self._sampler = Sampler(self._detect_fps)
         self._due_s = run.anchor.monotonic_s  # when a paced file's next frame is expected to be due
-        self._frames = 0
+        self._frames = 0  # that show what the camera saw
+        self._size_px = (0, 0)  # of those
+        self._damaged_since_s = run.anchor.monotonic_s  # before the first of them
         self._buffer: U8 | None = None  # where frames are converted to, used again and again
 
     def until_end(self) -> Ended:
@@ -118,15 +125,32 @@ class Play:
         seq = self._run.next_seq()
         ledger = self._camera.ledger
         ledger.read(self._run.anchor.to_utc_s(captured_s))
+        if self._capture.corrupt():
+            ledger.outcome("corrupt")
+            self._refuse_damage_alone(arrival_s)
+            return
         self._frames += 1
-        if self._frames == 1:
-            self._on_first_frame(self._capture)
+        self._notice_size()
         if not self._is_due(time_s):
             ledger.outcome("skipped_rate")
         elif not self._fast and self._age_s(captured_s) > self._context.settings.max_staleness_s:
             ledger.outcome("dropped_stale")
         else:
             self._submit(seq, time_s, captured_s)
+
+    def _refuse_damage_alone(self, arrival_s: float) -> None:
+        """A source of which no frame is whole is not online. Raises CaptureFailed."""
+        if not self._frames and arrival_s - self._damaged_since_s > DAMAGE_ALONE_S:
+            raise CaptureFailed(
+                OfflineReason.DECODE_ERROR,
+                f"only damaged frames came for {DAMAGE_ALONE_S:g} s; look at its network",
+            )
+
+    def _notice_size(self) -> None:
+        size_px = (self._capture.width_px, self._capture.height_px)
+        if size_px != self._size_px:
+            self._size_px = size_px
+            self._on_size(self._capture)
 
     def _captured_s(self, time_s: float, arrival_s: float) -> float:
         """Where latency is measured from: arrival, or when a paced file's frame was due."""

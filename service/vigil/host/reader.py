@@ -129,7 +129,7 @@ class Reader:
             run=run,
             stop=self._stop,
             read_timeout_s=self._limits.read_timeout_s,
-            on_first_frame=self._online,
+            on_size=self._online,
         )
         try:
             return play.until_end()

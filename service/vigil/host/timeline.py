@@ -21,11 +21,16 @@ class TimeWentBack(Exception):
 
 
 class FileTimeline:
-    """Frames of a file, at their own timestamps from the run's first."""
+    """Frames of a file, at their own timestamps from the run's first.
 
-    def __init__(self, anchor_s: float) -> None:
+    Where those stand still from the start (a bare H.264 file has none), frames are ``interval_s`` apart.
+    """
+
+    def __init__(self, anchor_s: float, *, interval_s: float) -> None:
         self._anchor_s = anchor_s
+        self._interval_s = interval_s
         self._first_pts_s: float | None = None
+        self._standing = 0  # frames at the first one's timestamp
         self._last_s = -1.0
 
     def place(self, pts_s: float, _arrival_s: float) -> float:
@@ -33,6 +38,9 @@ class FileTimeline:
         if self._first_pts_s is None:
             self._first_pts_s = pts_s
         offset_s = pts_s - self._first_pts_s
+        if offset_s == 0.0 and self._last_s <= self._standing * self._interval_s:
+            offset_s = self._standing * self._interval_s
+            self._standing += 1
         if offset_s < self._last_s - JITTER_S:
             raise TimeWentBack(f"from {self._last_s:.3f} s to {offset_s:.3f} s")
         self._last_s = max(offset_s, self._last_s + _LEAST_STEP_S)

@@ -431,15 +431,20 @@ async def test_baselines_are_not_served_yet(site: Site) -> None:
     assert "GetBaseline" in (caught.value.details() or "")
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"model": "vigil-det-s"},
-        {"source": pb.Source(uri="rtsp://camera.example/1", backend=pb.Source.PYAV)},
-    ],
-    ids=["model", "backend"],
-)
-async def test_what_is_not_served_yet_says_so(site: Site, changes: dict[str, Any]) -> None:
+async def test_what_is_not_served_yet_says_so(site: Site) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await add(site, **changes)
+        await add(site, model="vigil-det-s")
     assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_door_that_is_not_installed_is_refused_with_its_field(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pyav = pb.Source(uri="rtsp://camera.example/1", backend=pb.Source.PYAV)
+    monkeypatch.setattr("vigil.api.stream_service.pyav_installed", lambda: False)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await add(site, source=pyav)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "vigil[video]" in (refused.value.details() or "")
+    monkeypatch.setattr("vigil.api.stream_service.pyav_installed", lambda: True)
+    await add(site, source=pyav)

@@ -18,7 +18,7 @@ from vigil.host.capture import (
     open_capture,
 )
 from vigil.host.context import mask_areas
-from vigil.spec import Source
+from vigil.spec import CaptureBackend, Source
 
 LIMITS = CaptureLimits(open_timeout_s=3.0, read_timeout_s=3.0)
 
@@ -28,19 +28,21 @@ def _quiet() -> None:
     configure_process()
 
 
-def opened(path: Path, *, fps: float = 5.0) -> Capture:
+def opened(
+    path: Path, *, door: CaptureBackend = CaptureBackend.OPENCV, fps: float = 5.0
+) -> Capture:
     uri = path.as_uri().replace("file:", "folder:") if path.is_dir() else path.as_uri()
-    return open_capture(Source(uri=uri, folder_fps=fps), LIMITS)
+    return open_capture(Source(uri=uri, folder_fps=fps, backend=door), LIMITS)
 
 
-def refusal(path: Path) -> CaptureFailed:
+def refusal(path: Path, door: CaptureBackend = CaptureBackend.OPENCV) -> CaptureFailed:
     with pytest.raises(CaptureFailed) as caught:
-        opened(path)
+        opened(path, door=door)
     return caught.value
 
 
-def test_a_file_is_read_frame_by_frame_to_its_end(clips: Clips) -> None:
-    capture = opened(clips.short)
+def test_a_file_is_read_frame_by_frame_to_its_end(clips: Clips, door: CaptureBackend) -> None:
+    capture = opened(clips.short, door=door)
     assert not capture.live
     assert (capture.width_px, capture.height_px, capture.fps) == (320, 240, 25.0)
     times = []
@@ -51,6 +53,7 @@ def test_a_file_is_read_frame_by_frame_to_its_end(clips: Clips) -> None:
             assert picture.shape == (240, 320, 3)
             assert np.abs(picture.astype(int) - videos.picture(4)).mean() < 6
             assert capture.retrieve(picture) is picture, "into the array that is given"
+        assert not capture.corrupt()
     assert len(times) == 50
     assert times == pytest.approx([index / 25 for index in range(50)], abs=0.002)
     assert capture.finished()
@@ -67,17 +70,19 @@ def test_a_file_is_read_frame_by_frame_to_its_end(clips: Clips) -> None:
     ],
 )
 def test_a_file_that_cannot_be_played_says_why(
-    clips: Clips, name: str, reason: OfflineReason
+    clips: Clips, name: str, reason: OfflineReason, door: CaptureBackend
 ) -> None:
-    failure = refusal(clips.root / name)
+    failure = refusal(clips.root / name, door)
     assert failure.reason is reason
     assert name in failure.detail
 
 
-def test_a_name_with_spaces_and_percent_signs_is_a_file(clips: Clips, tmp_path: Path) -> None:
+def test_a_name_with_spaces_and_percent_signs_is_a_file(
+    clips: Clips, tmp_path: Path, door: CaptureBackend
+) -> None:
     path = tmp_path / "a 100% clip #1.mp4"
     path.write_bytes(clips.short.read_bytes())
-    capture = opened(path)
+    capture = opened(path, door=door)
     assert capture.grab()
     capture.close()
 

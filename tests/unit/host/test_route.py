@@ -16,11 +16,11 @@ from vigil.data import OfflineReason
 from vigil.fleet.networks import NetworkPolicy, networks
 from vigil.fleet.policy import SourcePolicy
 from vigil.host.access import Access, Refused
-from vigil.host.capture import CaptureFailed, CaptureLimits, OpenCvCapture, open_capture
+from vigil.host.capture import CaptureFailed, CaptureLimits, door_class, open_capture
 from vigil.host.environment import set_environment
 from vigil.host.http_proxy import HttpProxy
 from vigil.host.route import ffmpeg_address, find
-from vigil.spec import Source
+from vigil.spec import CaptureBackend, Source
 
 set_environment()  # before the first capture of this process
 LIMITS = CaptureLimits(open_timeout_s=2.0, read_timeout_s=2.0)
@@ -93,9 +93,9 @@ def proxy() -> Iterator[HttpProxy]:
             os.environ[name] = value
 
 
-def reason_of(uri: str, way: Access) -> OfflineReason:
+def reason_of(uri: str, way: Access, door: CaptureBackend = CaptureBackend.OPENCV) -> OfflineReason:
     with pytest.raises(CaptureFailed) as failed:
-        open_capture(Source(uri=uri), LIMITS, way)
+        open_capture(Source(uri=uri, backend=door), LIMITS, way)
     return failed.value.reason
 
 
@@ -104,57 +104,70 @@ REFUSED = OfflineReason.REFUSED_BY_POLICY
 
 @pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "http", "https"])
 def test_a_name_that_leads_to_a_denied_address_gets_no_packet(
-    resolve: Resolve, proxy: HttpProxy, scheme: str
+    door: CaptureBackend, resolve: Resolve, proxy: HttpProxy, scheme: str
 ) -> None:
     with trap() as there:
         resolve({"camera.example": ["127.0.0.1", DENIED]})  # one bad address is enough
-        assert reason_of(f"{scheme}://camera.example:{there.port}/live", access()) is REFUSED
+        assert reason_of(f"{scheme}://camera.example:{there.port}/live", access(), door) is REFUSED
         assert there.requests == []
 
 
 @pytest.mark.parametrize("scheme", ["rtsps", "http", "https"])
-def test_ffmpeg_has_no_way_around_the_proxy(proxy: HttpProxy, scheme: str) -> None:
+def test_ffmpeg_has_no_way_around_the_proxy(
+    door: CaptureBackend, proxy: HttpProxy, scheme: str
+) -> None:
     with trap() as there:
-        source = Source(uri=f"{scheme}://{DENIED}:{there.port}/live")
+        source = Source(uri=f"{scheme}://{DENIED}:{there.port}/live", backend=door)
         with pytest.raises(CaptureFailed):  # nothing judged it before: FFmpeg goes there by itself
-            OpenCvCapture(source, LIMITS, address=source.uri, connect=access().connect)
+            door_class(source)(source, LIMITS, address=source.uri, connect=access().connect)
         assert there.requests == []
 
 
-def test_an_http_redirect_out_of_policy_is_not_followed(proxy: HttpProxy) -> None:
+def test_an_http_redirect_out_of_policy_is_not_followed(
+    door: CaptureBackend, proxy: HttpProxy
+) -> None:
     with trap() as secret:
         moved = f"HTTP/1.1 302 Found\r\nLocation: http://{DENIED}:{secret.port}/meta\r\n"
         answer = f"{moved}Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
         with trap("127.0.0.1", answer) as camera:
-            assert reason_of(f"http://127.0.0.1:{camera.port}/video", access()) is REFUSED
+            assert reason_of(f"http://127.0.0.1:{camera.port}/video", access(), door) is REFUSED
             assert camera.requests[0].startswith(b"GET /video HTTP/1.1\r\n")
         assert secret.requests == []
 
 
-def test_an_http_redirect_within_policy_is_followed(proxy: HttpProxy, clips: Clips) -> None:
+def test_an_http_redirect_within_policy_is_followed(
+    door: CaptureBackend, proxy: HttpProxy, clips: Clips
+) -> None:
     with file_server(clips.root) as files:
         moved = f"HTTP/1.1 302 Found\r\nLocation: {files.url}/{clips.short.name}\r\n"
         answer = f"{moved}Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
         with trap("127.0.0.1", answer) as camera:
-            source = Source(uri=f"http://127.0.0.1:{camera.port}/v", username="u", password="p@/:%")
+            source = Source(
+                uri=f"http://127.0.0.1:{camera.port}/v",
+                username="u",
+                password="p@/:%",
+                backend=door,
+            )
             capture = open_capture(source, LIMITS, access())
             assert capture.grab()
             capture.close()
 
 
-def test_a_playlist_cannot_name_what_is_denied(proxy: HttpProxy, tmp_path: Path) -> None:
+def test_a_playlist_cannot_name_what_is_denied(
+    door: CaptureBackend, proxy: HttpProxy, tmp_path: Path
+) -> None:
     with trap() as secret, file_server(tmp_path) as files:
         segment = f"http://{DENIED}:{secret.port}/latest.ts"
         (tmp_path / "live.m3u8").write_text(
             f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1.0,\n{segment}\n#EXT-X-ENDLIST\n"
         )
         with pytest.raises(CaptureFailed):
-            open_capture(Source(uri=f"{files.url}/live.m3u8"), LIMITS, access())
+            open_capture(Source(uri=f"{files.url}/live.m3u8", backend=door), LIMITS, access())
         assert secret.requests == []
 
 
 def test_a_playlist_cannot_name_a_file_of_this_machine(
-    proxy: HttpProxy, clips: Clips, tmp_path: Path
+    door: CaptureBackend, proxy: HttpProxy, clips: Clips, tmp_path: Path
 ) -> None:
     with file_server(tmp_path) as files:
         (tmp_path / "live.m3u8").write_text(
@@ -162,27 +175,29 @@ def test_a_playlist_cannot_name_a_file_of_this_machine(
             "#EXT-X-ENDLIST\n"
         )
         with pytest.raises(CaptureFailed):
-            open_capture(Source(uri=f"{files.url}/live.m3u8"), LIMITS, access())
+            open_capture(Source(uri=f"{files.url}/live.m3u8", backend=door), LIMITS, access())
 
 
 def rtsp_moved(location: str) -> bytes:
     return f"RTSP/1.0 302 Moved\r\nCSeq: 1\r\nLocation: {location}\r\n\r\n".encode()
 
 
-def test_an_rtsp_redirect_out_of_policy_is_not_followed(proxy: HttpProxy) -> None:
+def test_an_rtsp_redirect_out_of_policy_is_not_followed(
+    door: CaptureBackend, proxy: HttpProxy
+) -> None:
     with trap() as secret:
         answer = rtsp_moved(f"rtsp://{DENIED}:{secret.port}/live")
         with trap("127.0.0.1", answer) as camera:
-            assert reason_of(f"rtsp://127.0.0.1:{camera.port}/live", access()) is REFUSED
+            assert reason_of(f"rtsp://127.0.0.1:{camera.port}/live", access(), door) is REFUSED
         assert secret.requests == []
 
 
 @pytest.mark.parametrize(
     "location", ["file:///etc/passwd", "http://127.0.0.1/x", "rtsp://[", "/x y"]
 )
-def test_an_rtsp_redirect_to_something_else_is_refused(location: str) -> None:
+def test_an_rtsp_redirect_to_something_else_is_refused(door: CaptureBackend, location: str) -> None:
     with trap("127.0.0.1", rtsp_moved(location)) as camera:
-        assert reason_of(f"rtsp://127.0.0.1:{camera.port}/live", access()) is REFUSED
+        assert reason_of(f"rtsp://127.0.0.1:{camera.port}/live", access(), door) is REFUSED
 
 
 def test_credentials_do_not_follow_a_redirect_to_another_place() -> None:
@@ -224,26 +239,30 @@ def test_an_ipv6_address_is_pinned_in_brackets() -> None:
     assert ffmpeg_address(source, pinned="2001:db8::1") == "rtsp://[2001:db8::1]/x"
 
 
-def test_a_link_that_leads_out_is_refused_at_each_opening(clips: Clips, tmp_path: Path) -> None:
+def test_a_link_that_leads_out_is_refused_at_each_opening(
+    door: CaptureBackend, clips: Clips, tmp_path: Path
+) -> None:
     root = tmp_path / "videos"
     root.mkdir()
     clip = root / "gate.mp4"
     clip.write_bytes(clips.short.read_bytes())
-    capture = open_capture(Source(uri=clip.as_uri()), LIMITS, access(root))
+    capture = open_capture(Source(uri=clip.as_uri(), backend=door), LIMITS, access(root))
     assert capture.grab()
     capture.close()
     clip.unlink()
     clip.symlink_to(clips.short)
-    assert reason_of(clip.as_uri(), access(root)) is REFUSED
+    assert reason_of(clip.as_uri(), access(root), door) is REFUSED
 
 
-def test_a_picture_that_is_a_link_leading_out_is_not_read(clips: Clips, tmp_path: Path) -> None:
+def test_a_picture_that_is_a_link_leading_out_is_not_read(
+    door: CaptureBackend, clips: Clips, tmp_path: Path
+) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
     outside = next(path for path in sorted(clips.pictures.iterdir()) if path.suffix == ".jpg")
     (folder / "0.jpg").symlink_to(outside)
     uri = folder.as_uri().replace("file:", "folder:")
-    assert reason_of(uri, access(tmp_path)) is REFUSED
+    assert reason_of(uri, access(tmp_path), door) is REFUSED
 
 
 @pytest.mark.parametrize(
@@ -256,16 +275,19 @@ def test_a_picture_that_is_a_link_leading_out_is_not_read(clips: Clips, tmp_path
     ],
 )
 def test_a_file_that_names_other_files_is_not_followed(
-    clips: Clips, tmp_path: Path, name: str, content: str
+    door: CaptureBackend, clips: Clips, tmp_path: Path, name: str, content: str
 ) -> None:
     (tmp_path / name).write_text(content.format(outside=clips.short))
-    assert reason_of((tmp_path / name).as_uri(), access(tmp_path)) is OfflineReason.UNSUPPORTED
+    assert (
+        reason_of((tmp_path / name).as_uri(), access(tmp_path), door) is OfflineReason.UNSUPPORTED
+    )
 
 
-def test_a_pipe_in_a_root_holds_nobody_up(tmp_path: Path) -> None:
+def test_a_pipe_in_a_root_holds_nobody_up(door: CaptureBackend, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     assert (
-        reason_of((tmp_path / "pipe.mp4").as_uri(), access(tmp_path)) is OfflineReason.UNSUPPORTED
+        reason_of((tmp_path / "pipe.mp4").as_uri(), access(tmp_path), door)
+        is OfflineReason.UNSUPPORTED
     )
 
 

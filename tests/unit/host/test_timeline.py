@@ -29,19 +29,25 @@ def increases(times: list[float]) -> bool:
 
 
 def test_a_file_is_placed_at_its_own_times() -> None:
-    timeline = FileTimeline(100.0)
+    timeline = FileTimeline(100.0, interval_s=0.04)
     assert [timeline.place(pts_s, 0.0) for pts_s in (7.0, 7.04, 7.5)] == pytest.approx(
         [100.0, 100.04, 100.5]
     )
 
 
+def test_a_file_without_times_goes_on_at_its_rate() -> None:
+    timeline = FileTimeline(100.0, interval_s=0.04)
+    times = [timeline.place(0.0, 0.0) for _ in range(10)]
+    assert times == pytest.approx([100.0 + 0.04 * index for index in range(10)])
+
+
 def test_a_file_whose_time_stands_still_goes_on() -> None:
-    timeline = FileTimeline(100.0)
-    assert increases([timeline.place(3.0, 0.0) for _ in range(10)])
+    timeline = FileTimeline(100.0, interval_s=0.04)
+    assert increases([timeline.place(pts_s, 0.0) for pts_s in (3.0, 4.0, 4.0, 4.0, 4.04)])
 
 
 def test_a_file_whose_time_jumps_back_ends_its_run() -> None:
-    timeline = FileTimeline(100.0)
+    timeline = FileTimeline(100.0, interval_s=0.04)
     timeline.place(0.0, 0.0)
     timeline.place(5.0, 0.0)
     timeline.place(5.0 - JITTER_S / 2, 0.0)
