@@ -5,7 +5,6 @@ import contextlib
 import math
 import os
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -19,7 +18,7 @@ from vigil.api.server import Security, Server
 from vigil.api.stream_service import DefinitionReader
 from vigil.api.web import WebServer
 from vigil.clock import SystemClock
-from vigil.config import Config, LogConfig, listens_on_loopback
+from vigil.config import Config, listens_on_loopback
 from vigil.errors import InvalidConfig, VigilError
 from vigil.events.embedded import EmbeddedRedis
 from vigil.events.pipeline import EventPipeline
@@ -49,9 +48,6 @@ log = structlog.get_logger()
 ADDRESSES_FILE = "addresses.json"  # in the state folder, while the service listens
 FLEET_LEAST_S = 0.75  # for streams to end in where calls in hand took the whole grace
 FLUSH_LEAST_S = 0.25  # for Redis to take what is left
-_TRACES = structlog.processors.ExceptionRenderer(  # a frame's locals hold whole definitions
-    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-)
 _NVIDIA_DEVICE = Path("/dev/nvidiactl")  # torch would tell better, and is not loaded here
 
 
@@ -64,7 +60,7 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
 
 def serve(config: Config) -> int:
     """Run the service until a signal; returns the exit status."""
-    configure_log(config.log)
+    configure_logs(level=config.log.level, form=config.log.format)
     take_over_process()
     remember_password(config.redis.url)
     try:
@@ -295,20 +291,6 @@ def remember_password(url: str) -> None:
         REDACTOR.remember(url)  # no URL: who knows which part of it is the password
 
 
-def configure_log(config: LogConfig) -> None:
-    """Log to stderr, as lines for people or JSON."""
-    renderer = (
-        structlog.processors.JSONRenderer()
-        if config.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    configure_logs(
-        level=config.level,
-        renderer=renderer,
-        traces=_TRACES if config.format == "json" else structlog.processors.format_exc_info,
-    )
-
-
 def _redis_url(config: Config, state: Path, stack: contextlib.AsyncExitStack) -> str:
     if config.redis.url != "embedded":
         return config.redis.url
@@ -336,6 +318,7 @@ def _fleet_settings(config: Config, manifest: Manifest) -> FleetSettings:
         streams_per_host=config.hosts.streams_per_host,
         host_memory_limit_bytes=config.hosts.memory_limit_bytes,
         host_user=config.hosts.user,
+        log=config.log,
         max_streams=config.hosts.max_streams,
         open_timeout_s=config.capture.open_timeout_s,
         read_timeout_s=config.capture.read_timeout_s,

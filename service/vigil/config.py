@@ -37,6 +37,7 @@ class GrpcConfig(Section, frozen=True, kw_only=True):
     reflection: bool = False
     max_message_bytes: Annotated[int, msgspec.Meta(ge=64 * 1024, le=1024 * MIB)] = 16 * MIB
     max_concurrent_streams: Count = 256  # calls at once on one connection
+    max_connections: Count = 1024  # at once; further ones are closed
     max_watchers: Count = 256  # WatchStreams and WatchEvents calls at once, all clients together
     keepalive_s: Seconds = 30.0
     grace_s: Lapse = 5.0  # how long calls in hand may go on at shutdown
@@ -46,6 +47,7 @@ class HttpConfig(Section, frozen=True, kw_only=True):
     """Metrics and health over HTTP."""
 
     address: str = "127.0.0.1:9464"
+    max_connections: Count = 256  # at once; further ones are closed
 
 
 class TlsConfig(Section, frozen=True, kw_only=True):

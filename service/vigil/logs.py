@@ -1,9 +1,12 @@
-"""The root of all logs of a process: one redactor, whoever logs, and crashes too."""
+"""The root of all logs of a process: one form, one redactor, whoever logs, and crashes too."""
 
 import logging
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections import OrderedDict
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -11,26 +14,92 @@ import structlog
 
 from vigil.redact import REDACTOR
 
+MOST_REPEATS = 10  # lines of one kind within…
+WINDOW_S = 60.0
+_MOST_KINDS = 2000  # the longest unseen are forgotten
+_ABOUT = ("stream_id", "host", "rpc", "logger", "reason")  # with these a line is another kind
+_TRACES = structlog.processors.ExceptionRenderer(  # a frame's locals hold whole definitions
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
 
-def configure_logs(*, level: str, renderer: Any, traces: Any) -> None:
-    """Log to stderr through structlog.
 
-    ``traces`` is the processor that makes text or values of exceptions; the redactor comes after it.
-    """
+def configure_logs(*, level: str, form: str) -> None:
+    """Log to stderr through structlog, ``form`` "json" for collectors or "console" for people."""
+    json = form == "json"
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            RepeatLimit(),
             structlog.processors.TimeStamper(fmt="iso"),
-            traces,
+            _TRACES if json else structlog.processors.format_exc_info,
             REDACTOR,
-            renderer,
+            structlog.processors.JSONRenderer()
+            if json
+            else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
+
+
+@dataclass(slots=True)
+class _Window:
+    """Lines of one kind since some moment."""
+
+    began_s: float
+    lines: int = 0
+    left_out: int = 0
+
+
+class RepeatLimit:
+    """Lets a line of one kind through ten times a minute; the next one then says how many were left out.
+
+    A kind is a level, an event and what it is about. A structlog processor; any thread may use it.
+    """
+
+    def __init__(
+        self,
+        *,
+        most: int = MOST_REPEATS,
+        window_s: float = WINDOW_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._most = most
+        self._window_s = window_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._windows: OrderedDict[tuple[str, ...], _Window] = OrderedDict()
+
+    def __call__(
+        self, logger: Any, method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        """Raises DropEvent for a line too many."""
+        if method == "critical":
+            return event
+        kind = (method, str(event.get("event")), *(str(event.get(name)) for name in _ABOUT))
+        with self._lock:
+            left_out = self._count(kind)
+        if left_out:
+            event["left_out"] = left_out
+        return event
+
+    def _count(self, kind: tuple[str, ...]) -> int:
+        now_s = self._clock()
+        window = self._windows.pop(kind, None) or _Window(now_s)
+        left_out = 0
+        if now_s - window.began_s >= self._window_s:
+            left_out, window = window.left_out, _Window(now_s)
+        self._windows[kind] = window
+        if len(self._windows) > _MOST_KINDS:
+            self._windows.popitem(last=False)
+        window.lines += 1
+        if window.lines > self._most:
+            window.left_out += 1
+            raise structlog.DropEvent
+        return left_out
 
 
 def take_over_process() -> None:

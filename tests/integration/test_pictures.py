@@ -1,8 +1,11 @@
 """Pictures that clients send and pictures that they ask for."""
 
 import itertools
+import re
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -12,6 +15,7 @@ import pytest
 
 from tests.support import models, videos
 from tests.support.errors import refusal
+from tests.support.processes import named
 from tests.support.site import MARKER, Status, spec_of
 from tests.support.videos import Clips
 from tests.support.waiting import until
@@ -57,6 +61,38 @@ def test_what_is_no_picture_is_refused(site: Any) -> None:
     tiny = cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes()
     assert refusal(lambda: detect(site, tiny))[0] is grpc.StatusCode.INVALID_ARGUMENT
     assert len(detect(site, videos.jpeg()).detections) == models.BOXES
+
+
+def bomb(side_px: int) -> bytes:
+    """A PNG of a few kilobytes that decodes to a grey square of that side."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(kind + data)
+        return len(data).to_bytes(4, "big") + kind + data + check.to_bytes(4, "big")
+
+    packer, packed = zlib.compressobj(9), b""
+    for _ in range(side_px):
+        packed += packer.compress(bytes(1 + side_px))
+    head = side_px.to_bytes(4, "big") * 2 + bytes((8, 0, 0, 0, 0))
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", packed + packer.flush()) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def test_a_picture_beyond_the_limit_is_refused_before_it_is_decoded(site: Any) -> None:
+    """100 megapixels are 300 MB as they would be decoded."""
+    hosts = named(site.vigil.pid, "vigil.host")
+
+    def most_kib() -> int:
+        texts = (Path(f"/proc/{pid}/status").read_text() for pid in hosts)
+        return max(int(re.findall(r"VmHWM:\s+(\d+)", text)[0]) for text in texts)
+
+    detect(site, videos.jpeg())
+    before_kib, hostile = most_kib(), bomb(10_000)
+    assert len(hostile) < 200_000
+    code, message, _ = refusal(lambda: detect(site, hostile))
+    assert (code, "picture" in message) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+    assert most_kib() - before_kib < 60_000
+    assert len(detect(site, bomb(2000)).detections) == models.BOXES, "the bomb is a picture"
 
 
 def pushed(

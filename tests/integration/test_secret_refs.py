@@ -1,5 +1,6 @@
 """Passwords that streams only name: a camera that wants one, through a running service."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ def named_site(open_site: Callable[..., Any], folder: Path) -> Iterator[Any]:
         VIGIL_SECRETS__ENV="CAMERA_*",
         VIGIL_SECRETS__FILE_ROOTS=str(folder),
         VIGIL_LOG__LEVEL="debug",
+        VIGIL_LOG__FORMAT="json",
         **settings,
     ) as site:
         yield site
@@ -123,6 +125,20 @@ def test_no_child_has_a_password_or_a_privilege(named_site: Any) -> None:
                 assert "CapEff:\t0000000000000000" in status
         assert "Kanarie" not in told
     named_site.remove("gate")
+
+
+def test_every_process_logs_json_with_stream_and_run(named_site: Any) -> None:
+    with LockedCamera((USER, CANARY)) as camera:
+        named_site.add("gone", f"{camera.url}/x", source_credentials=login("env:CAMERA_0"))
+        run = named_site.wait_online("gone").status.run
+    named_site.wait_offline("gone")
+    named_site.remove("gone")
+    lines = [json.loads(line) for line in named_site.log().splitlines()]
+    assert all({"timestamp", "level", "event"} <= set(line) for line in lines)
+    about = [line for line in lines if line.get("stream_id") == "gone"]
+    assert [line["event"] for line in about][:2] == ["stream_online", "stream_offline"]
+    assert [line["run"] for line in about][:2] == [run, run]
+    assert about[1]["reason"] == "unreachable"
 
 
 @needs_landlock

@@ -1,8 +1,9 @@
 """HTTP beside gRPC: metrics for Prometheus, liveness and readiness for whoever runs the service."""
 
+import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -48,7 +49,8 @@ class WebServer:
         await self._runner.setup()
         host, port = split_address(self._config.address)
         context = self._certificates.http_context() if self._certificates else None
-        site = web.TCPSite(self._runner, host, port, ssl_context=context)
+        limit = self._config.max_connections
+        site = _LimitedSite(self._runner, host, port, ssl_context=context, limit=limit)
         await site.start()
         self._port = int(self._runner.addresses[0][1])
         return self
@@ -80,3 +82,31 @@ class WebServer:
         if self._ready():
             return web.Response(text="ready\n")
         return web.Response(status=503, text="the model is not ready\n")
+
+
+class _LimitedSite(web.TCPSite):
+    """Closes connections beyond a limit as they come: aiohttp takes as many as there are descriptors."""
+
+    def __init__(self, runner: web.AppRunner, host: str, port: int, *, limit: int, **more: Any):
+        super().__init__(runner, host, port, **more)
+        self._limit = limit
+
+    async def start(self) -> None:
+        """Listen."""
+        await web.BaseSite.start(self)
+        self._server = await asyncio.get_running_loop().create_server(
+            self._protocol, self._host, self._port, ssl=self._ssl_context, backlog=self._backlog
+        )
+
+    def _protocol(self) -> asyncio.Protocol:
+        server = self._runner.server
+        assert isinstance(server, web.Server)
+        return _Closing() if len(server.connections) >= self._limit else server()
+
+
+class _Closing(asyncio.Protocol):
+    """Ends a connection as soon as it is made."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it."""
+        transport.close()

@@ -13,15 +13,16 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from vigil.api.convert import spec_from_message
-from vigil.app import configure_log, model_name
+from vigil.app import model_name
 from vigil.cli.detect_output import PictureWriter, VideoWriter, frame_line, picture_line
 from vigil.cli.offline import Offline, UnreadableSource, Video
 from vigil.cli.rule_flags import FORM, line_rule, rules_from_file, zone_rule
-from vigil.config import Config, LogConfig, ModelConfig
+from vigil.config import Config, ModelConfig
 from vigil.data import U8, Event, Phase, TrackState
 from vigil.draw.history import describe
 from vigil.errors import InvalidRequest, VigilError
 from vigil.host.capture import IMAGE_SUFFIXES, decode_picture
+from vigil.logs import configure_logs
 from vigil.spec import CaptureBackend, StreamSpec, violations
 from vigil.v1 import streams_pb2
 from vigil.vision.manifest import Manifest, load_manifest
@@ -88,7 +89,7 @@ def detect(
     """
     if rules_file is not None and (zones or lines):
         raise click.UsageError("give rules by --rules or by --zone and --line, not by both")
-    configure_log(LogConfig(level="warning"))  # to stderr: stdout is for JSON
+    configure_logs(level="warning", form="console")  # to stderr: stdout is for JSON
     name = model_name(Config(model=ModelConfig(name=model or "", device=device)))
     manifest = load_manifest(name)
     message = streams_pb2.StreamSpec(stream_id="detect", classes=classes, min_score=min_score)

@@ -12,12 +12,11 @@ from vigil.accuracy.events import EventScores, score_events
 from vigil.accuracy.interval import Share
 from vigil.accuracy.mot_events import foot_points, labelled_moments, random_rules
 from vigil.accuracy.tracking import read_mot
-from vigil.app import configure_log
 from vigil.cli.offline import Offline, Video
 from vigil.cli.output import columns, echo_json
-from vigil.config import LogConfig
 from vigil.data import U8, Event
 from vigil.host.sampling import Sampler
+from vigil.logs import configure_logs
 from vigil.scene.compose import SceneObject
 from vigil.scene.moving import Scene
 from vigil.scene.script import KINDS
@@ -89,7 +88,7 @@ def events(
     """Precision and recall of zone and line events, on a labelled video or on rendered scenes."""
     if (scenes is None) == (video is None) or (video is None) != (truth is None):
         raise click.UsageError("give --video with --truth, or --scenes")
-    configure_log(LogConfig(level="warning"))  # to stderr: stdout is for JSON
+    configure_logs(level="warning", form="console")  # to stderr: stdout is for JSON
     name = model or default_model(device, models_dir=models_dir)
     manifest = load_manifest(name, models_dir=models_dir)
     player = _Player(manifest, device=device, detect_fps=detect_fps)

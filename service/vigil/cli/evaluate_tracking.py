@@ -8,11 +8,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from vigil.accuracy.tracking import Identified, TrackingScores, read_mot, score_tracks
-from vigil.app import configure_log
 from vigil.cli.offline import Offline, Video
 from vigil.cli.output import columns, echo_json
-from vigil.config import LogConfig
 from vigil.data import Track
+from vigil.logs import configure_logs
 from vigil.spec import Source, StreamSpec
 from vigil.vision.manifest import default_model, load_manifest
 
@@ -71,7 +70,7 @@ def tracking(
     as_json: bool,
 ) -> None:
     """MOTA, IDF1 and HOTA of people on a labelled video, from pixels."""
-    configure_log(LogConfig(level="warning"))  # to stderr: stdout is for JSON
+    configure_logs(level="warning", form="console")  # to stderr: stdout is for JSON
     name = model or default_model(device, models_dir=models_dir)
     spec = StreamSpec(stream_id="evaluation", source=Source(uri="file:///"), classes=("person",))
     offline = Offline(load_manifest(name, models_dir=models_dir), spec, device=device)

@@ -1,4 +1,4 @@
-"""Entry of the engine process: ``python -m vigil.engine FD``, started by the service only."""
+"""Entry of the engine: ``python -m vigil.engine FD FORM LEVEL`` (of logs), started by the service only."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ import sys
 from vigil.ipc.child import become_child
 
 if __name__ == "__main__":
-    become_child("engine")
+    become_child("engine", *sys.argv[2:])
     # Read by OpenMP when torch is loaded: threads that wait for work sleep, the decoders want the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vigil.engine.app import main

@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import structlog
 
+from vigil.config import LogConfig
 from vigil.errors import InvalidConfig
 from vigil.ipc.channel import Channel, ChannelClosed, Parcel, socket_pair
 
@@ -33,7 +34,7 @@ MOST_UNSENT = 10_000  # messages; a child that takes none of so many hangs, and 
 
 
 class Child(Generic[Sent, Received]):
-    """A process started as ``python -m MODULE FD``; closing the socket ends it.
+    """A process started as ``python -m MODULE FD LOG_FORM LOG_LEVEL``; closing the socket ends it.
 
     ``take`` is called with every message; ``end`` once, with the exit status, after the last one. ``user``
     is whom it runs as; empty: as we do.
@@ -47,8 +48,10 @@ class Child(Generic[Sent, Received]):
         take: Callable[[Parcel[Received]], None],
         end: Callable[[int], None],
         user: str = "",
+        log: LogConfig | None = None,
     ) -> None:
         self._user = user
+        self._log = log or LogConfig()
         self._module = module
         self._receives = receives
         self._take = take
@@ -87,6 +90,7 @@ class Child(Generic[Sent, Received]):
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", self._module, str(theirs.fileno())),
+                *(self._log.format, self._log.level),
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
                 env=inherited(os.environ),

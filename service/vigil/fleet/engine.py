@@ -87,7 +87,9 @@ class EngineKeeper:
         """A process that is not started yet, with its settings said to it. Raises OSError."""
         self._page = Page.create("vigil-engine-counters", records=0)
         self._stages.add_page(self._page)
-        self._child = Child("vigil.engine", FromEngine, take=self._take, end=self._ended)
+        self._child = Child(
+            "vigil.engine", FromEngine, take=self._take, end=self._ended, log=self._settings.log
+        )
         self._started_s = self._clock.monotonic_s()
         self._delay.started()
         self._child.open()

@@ -154,7 +154,12 @@ class HostKeeper:
         )
         world.stages.add_page(self._page)
         self._child = Child(
-            "vigil.host", FromHost, take=self._take, end=self._ended, user=settings.host_user
+            "vigil.host",
+            FromHost,
+            take=self._take,
+            end=self._ended,
+            user=settings.host_user,
+            log=settings.log,
         )
         self._started_s = world.clock.monotonic_s()
         self._delay.started()

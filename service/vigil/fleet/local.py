@@ -232,10 +232,34 @@ class LocalFleet:
                 self._spawn(self._grant_login(host, stream_id))
             case StreamReport() as report:
                 self.book.note(report)
+                self._log_state(report)
                 if report.reason is not None and report.retry_in_s is not None:
                     self._lost_connections[report.stream_id][report.reason.value] += 1
             case _:
                 self._pictures.heard(parcel)
+
+    def _log_state(self, report: StreamReport) -> None:
+        """One line for each picture that comes or stays away."""
+        if report.state not in (StreamState.ONLINE, StreamState.OFFLINE):
+            return
+        if report.stream_id not in self.book:
+            return
+        run = self.book.get(report.stream_id).status.run
+        bound = log.bind(stream_id=report.stream_id, run=run)
+        if report.reason is None:
+            bound.info(
+                "stream_online",
+                width_px=report.width_px,
+                height_px=report.height_px,
+                source_fps=round(report.source_fps, 2),
+            )
+        else:
+            bound.warning(
+                "stream_offline",
+                reason=report.reason.value,
+                detail=report.detail,
+                retry_in_s=report.retry_in_s,
+            )
 
     def host_ended(self, host: HostKeeper) -> None:
         """Its streams connect anew in the next process."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vigil.config import SourcesConfig
+from vigil.config import LogConfig, SourcesConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class FleetSettings:
     classifiers: tuple[str, ...] = ()  # loaded beside the detector
     host_memory_limit_bytes: int = 0
     host_user: str = ""
+    log: LogConfig = field(default_factory=LogConfig)  # children log as the service does
     sources: SourcesConfig = field(default_factory=SourcesConfig)
     allow_loopback: bool = False  # of sources: where only this machine reaches the service
     engine_load_timeout_s: float = 120.0

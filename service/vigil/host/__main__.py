@@ -1,4 +1,4 @@
-"""Entry of a host process: ``python -m vigil.host FD``, started by the service only."""
+"""Entry of a host: ``python -m vigil.host FD FORM LEVEL`` (of logs), started by the service only."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from vigil.host.environment import set_environment
 from vigil.ipc.child import become_child
 
 if __name__ == "__main__":
-    become_child("host")
+    become_child("host", *sys.argv[2:])
     set_environment()
     from vigil.host.app import main
 

@@ -243,7 +243,9 @@ class Camera:
             tracked_s = clock.monotonic_s()
             events = run.rule(tracks, frame.moment)
         except Exception:  # one camera's rules must not end the process that others share
-            log.exception("rules_failed", stream_id=self.spec.stream_id, seq=frame.seq)
+            log.exception(
+                "rules_failed", stream_id=self.spec.stream_id, run=run.number, seq=frame.seq
+            )
             self.take_dropped(frame, "dropped_error")
             return
         times.observe("track", tracked_s - started_s)

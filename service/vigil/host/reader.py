@@ -58,6 +58,7 @@ class Reader:
         return not self._ended.is_set()
 
     def _read_for_ever(self) -> None:
+        structlog.contextvars.bind_contextvars(stream_id=self._camera.spec.stream_id)
         try:
             self._read_until_stopped()
         except ChannelClosed:
@@ -115,13 +116,14 @@ class Reader:
         places = [
             f"{each.name}:{each.lineno}" for each in traceback.extract_tb(error.__traceback__)
         ]
-        log.error("reading_failed", stream_id=self._camera.spec.stream_id, error=name, at=places)
+        log.error("reading_failed", error=name, at=places)
         return Ended(OfflineReason.DECODE_ERROR, f"reading failed with {name}; the log says where")
 
     def _play(self, capture: Capture) -> Ended:
         if self._stop.is_set():
             return Ended(OfflineReason.ENDED, "stopped")
         run = self._camera.begin_run(Anchor.now(self._context.clock))
+        structlog.contextvars.bind_contextvars(run=run.number)
         play = Play(
             self._camera,
             self._context,
@@ -135,6 +137,7 @@ class Reader:
             return play.until_end()
         finally:
             self._camera.end_run(run)
+            structlog.contextvars.unbind_contextvars("run")
             run.finished.wait(FINISH_S)  # a stream's end is reported after its last event
 
     def _online(self, capture: Capture) -> None:

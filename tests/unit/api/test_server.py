@@ -206,3 +206,43 @@ async def test_a_pushed_request_that_is_no_message_is_refused(site: Site) -> Non
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call.read()
     assert caught.value.code() is Code.INVALID_ARGUMENT
+
+
+def lone_channel(site: Any) -> grpc.aio.Channel:
+    """A channel that shares no connection with others."""
+    return grpc.aio.insecure_channel(
+        site.server.address, options=(("grpc.use_local_subchannel_pool", 1),)
+    )
+
+
+async def test_connections_beyond_the_limit_are_closed_until_one_ends(open_site: Any) -> None:
+    async with open_site(max_connections=3) as site, contextlib.AsyncExitStack() as stack:
+        channels = [await stack.enter_async_context(lone_channel(site)) for _ in range(4)]
+        listing = streams_pb2.ListStreamsRequest()
+        for channel in channels[:3]:
+            await StreamServiceStub(channel).ListStreams(listing, timeout=10)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await StreamServiceStub(channels[3]).ListStreams(listing, timeout=10)
+        assert caught.value.code() is Code.UNAVAILABLE
+        await StreamServiceStub(channels[0]).ListStreams(listing, timeout=10)
+        await channels[1].close()
+        async with asyncio.timeout(20):
+            while True:
+                async with lone_channel(site) as late:
+                    with contextlib.suppress(grpc.aio.AioRpcError):
+                        await StreamServiceStub(late).ListStreams(listing, timeout=5)
+                        break
+
+
+async def test_calls_beyond_the_limit_of_a_connection_wait(open_site: Any) -> None:
+    async with open_site(max_concurrent_streams=2) as site:
+        await add(site)
+        stub = StreamServiceStub(site.channel)
+        watches = [stub.WatchStreams(streams_pb2.WatchStreamsRequest()) for _ in range(2)]
+        for watch in watches:
+            await watch.read()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.ListStreams(streams_pb2.ListStreamsRequest(), timeout=0.3)
+        assert caught.value.code() is Code.DEADLINE_EXCEEDED
+        watches[0].cancel()
+        await stub.ListStreams(streams_pb2.ListStreamsRequest(), timeout=10)

@@ -1,5 +1,7 @@
 """Encryption of both servers, with real certificates that openssl makes."""
 
+import asyncio
+import contextlib
 import shutil
 import ssl
 import subprocess
@@ -158,3 +160,65 @@ def test_files_that_cannot_be_used_are_named(
     for pair in ((server_pair[0], other[1]), (tmp_path / "none.pem", server_pair[1])):
         with pytest.raises(InvalidConfig, match=pair[0].name):
             certificates(pair)
+
+
+async def test_http_closes_connections_beyond_its_limit() -> None:
+    server = WebServer(
+        HttpConfig(address="127.0.0.1:0", max_connections=2),
+        registry=CollectorRegistry(),
+        ready=lambda: True,
+        guard=Guard(),
+        certificates=None,
+    )
+    async with server, contextlib.AsyncExitStack() as stack:
+        url = f"http://{server.address}/healthz"
+
+        async def session() -> aiohttp.ClientSession:
+            return await stack.enter_async_context(aiohttp.ClientSession())
+
+        first, second, third = [await session() for _ in range(3)]
+        for each in (first, second):
+            async with each.get(url) as answer:
+                assert answer.status == 200
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await third.get(url)
+        await first.close()
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    async with third.get(url) as answer:
+                        assert answer.status == 200
+                        break
+                except aiohttp.ClientConnectionError:
+                    await asyncio.sleep(0.01)
+
+
+async def test_http_asks_for_a_client_certificate(
+    tmp_path: Path, server_pair: tuple[Path, Path]
+) -> None:
+    known, stranger = make(tmp_path, "client"), make(tmp_path, "stranger")
+    server = WebServer(
+        HttpConfig(address="127.0.0.1:0"),
+        registry=CollectorRegistry(),
+        ready=lambda: True,
+        guard=Guard(),
+        certificates=certificates(server_pair, known[0]),
+    )
+
+    async def status(client: tuple[Path, Path] | None) -> int:
+        context = ssl.create_default_context(cafile=str(server_pair[0]))
+        if client:
+            context.load_cert_chain(*client)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"https://{server.address}/healthz", ssl=context) as answer,
+        ):
+            return answer.status
+
+    async with server:
+        assert await status(known) == 200
+        for client in (None, stranger):
+            with pytest.raises(aiohttp.ClientError):
+                await status(client)
+        replace((known[0], known[1]), stranger)  # whom the service trusts is read again, too
+        assert await status(stranger) == 200

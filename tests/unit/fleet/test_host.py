@@ -58,6 +58,7 @@ class NotingChild:
         take: Callable[..., None],
         end: Callable[..., None],
         user: str = "",
+        log: object = None,
     ) -> None:
         self.module = module
         self.told: list[Any] = []
