@@ -16,7 +16,7 @@ from grpc_status import rpc_status
 from vigil.api.errors import status_of
 from vigil.api.guard import CALLER, Caller, Guard
 from vigil.clock import Clock
-from vigil.errors import VigilError
+from vigil.errors import Forbidden, Unauthenticated, VigilError
 
 _log = structlog.get_logger()
 
@@ -89,6 +89,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
                     message = _read(handler, request)
                     self._guard.check_request(path, caller, message)
                     response = await handler.unary_unary(message, context)
+                    self._note_change(path, caller, message)
                     return self._guard.shown(path, caller, response)
                 except Exception as error:
                     await _abort(error, context, outcome, path)
@@ -120,6 +121,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
                     await _abort(error, context, outcome, path)
 
         return answers
+
+    def _note_change(self, path: str, caller: Caller, request: Any) -> None:
+        """Who changed which stream: the record that a site may have to show."""
+        stream_id = self._guard.changed_stream(path, request)
+        if stream_id:
+            method = path.rpartition("/")[2]
+            _log.info("changed", rpc=method, stream_id=stream_id, by=caller.name or "anyone")
 
     def _admit(self, path: str, context: Any) -> Caller:
         caller = self._guard.admit(path, context.invocation_metadata())
@@ -176,6 +184,9 @@ async def _abort(error: Exception, context: Any, outcome: _Outcome, path: str) -
     if isinstance(error, VigilError):
         status = status_of(error)
         outcome.code = error.code
+        if isinstance(error, Forbidden | Unauthenticated):
+            who = CALLER.get().name if isinstance(error, Forbidden) else ""
+            _log.warning("call_refused", rpc=path, code=error.code, by=who)
     else:
         _log.error("call_failed", rpc=path, exc_info=error)
         status = status_pb2.Status(

@@ -9,18 +9,21 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from vigil.api.convert import spec_message
+from vigil.api.login import Login
 from vigil.errors import Unavailable
 from vigil.spec import StreamSpec
 from vigil.v1 import streams_pb2, streams_pb2_grpc
 
 CALL_TIMEOUT_S = 30.0
+NOTHING = Login()  # to show: on this machine, without tokens
 
 
 class StreamClient:
     """Streams of a running service. Calls raise grpc.aio.AioRpcError."""
 
-    def __init__(self, address: str) -> None:
-        self._channel = grpc.aio.insecure_channel(address)
+    def __init__(self, address: str, login: Login = NOTHING) -> None:
+        self._login = login
+        self._channel = login.aio_channel(address)
         self._streams = streams_pb2_grpc.StreamServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -37,25 +40,29 @@ class StreamClient:
     async def add(self, spec: StreamSpec) -> None:
         """Register and start a stream."""
         request = streams_pb2.AddStreamRequest(spec=spec_message(spec))
-        await self._streams.AddStream(request, timeout=CALL_TIMEOUT_S)
+        await self._streams.AddStream(
+            request, timeout=CALL_TIMEOUT_S, metadata=self._login.metadata
+        )
 
     async def remove(self, stream_id: str) -> None:
         """Stop a stream; when this returns, its last events are with the service."""
         request = streams_pb2.RemoveStreamRequest(stream_id=stream_id)
-        await self._streams.RemoveStream(request, timeout=CALL_TIMEOUT_S)
+        await self._streams.RemoveStream(
+            request, timeout=CALL_TIMEOUT_S, metadata=self._login.metadata
+        )
 
     async def watch(self, *stream_ids: str) -> AsyncGenerator[streams_pb2.Stream]:
         """Streams as they are, then as they change."""
         request = streams_pb2.WatchStreamsRequest(stream_ids=stream_ids)
-        async for answer in self._streams.WatchStreams(request):
+        async for answer in self._streams.WatchStreams(request, metadata=self._login.metadata):
             yield answer.stream
 
 
-async def wait_serving(address: str, *, timeout_s: float) -> None:
+async def wait_serving(address: str, *, timeout_s: float, login: Login = NOTHING) -> None:
     """Wait until a service says that it is SERVING: its model is warm. Raises Unavailable."""
 
     async def watch() -> None:
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with login.aio_channel(address) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             call = stub.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True)
             async for answer in call:

@@ -12,7 +12,8 @@ from typing import IO, Self
 
 import msgspec
 
-from vigil.api.client import wait_serving
+from vigil.api.client import NOTHING, wait_serving
+from vigil.api.login import Login
 from vigil.app import ADDRESSES_FILE, Addresses
 from vigil.errors import Unavailable
 
@@ -36,7 +37,9 @@ class EmbeddedVigil:
         file_roots: Sequence[Path] = (),
         settings: Mapping[str, str] | None = None,
         log: IO[bytes] | None = None,
+        login: Login = NOTHING,
     ) -> None:
+        self._login = login
         self.state = state
         self._log = log
         self._environment = {
@@ -45,6 +48,8 @@ class EmbeddedVigil:
             "VIGIL_SOURCES__FILE_ROOTS": ":".join(str(root) for root in file_roots),
             "VIGIL_GRPC__ADDRESS": "127.0.0.1:0",
             "VIGIL_HTTP__ADDRESS": "127.0.0.1:0",
+            # whatever a service of this machine is configured with by the environment
+            **dict.fromkeys(("VIGIL_TLS__CERT", "VIGIL_TLS__KEY", "VIGIL_TLS__CLIENT_CA"), ""),
             **(settings or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -86,7 +91,9 @@ class EmbeddedVigil:
         )
         try:
             self._addresses = self._wait_listening()
-            asyncio.run(wait_serving(self._addresses.grpc, timeout_s=START_TIMEOUT_S))
+            asyncio.run(
+                wait_serving(self._addresses.grpc, timeout_s=START_TIMEOUT_S, login=self._login)
+            )
         except BaseException:  # Ctrl-C, too: it is in a session of its own and would stay
             self.kill()
             raise

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 import grpc
 
-from vigil.cli.login import open_channel
+from vigil.api.login import Login, UnusableLogin
 from vigil.config import GrpcConfig
 from vigil.errors import VigilError
 
@@ -43,7 +43,11 @@ def connected(address: str) -> Iterator[grpc.Channel]:
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     )
-    with open_channel(address, os.environ, options) as channel:
+    try:
+        opened = Login.of(os.environ).channel(address, options)
+    except UnusableLogin as error:
+        raise click.UsageError(str(error)) from None
+    with opened as channel:
         try:
             yield channel
         except grpc.RpcError as error:

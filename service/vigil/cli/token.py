@@ -48,10 +48,23 @@ def token() -> None:
 @click.option(
     "--prefix", "prefixes", multiple=True, help="Only streams whose ids begin so; repeat."
 )
+@click.option(
+    "--days",
+    type=click.FloatRange(min=0, min_open=True),
+    help="How long it is good for; else ever.",
+)
 @_config_option
-def add(name: str, role: str, prefixes: tuple[str, ...], config_path: Path | None) -> None:
+def add(
+    name: str,
+    role: str,
+    prefixes: tuple[str, ...],
+    days: float | None,
+    config_path: Path | None,
+) -> None:
     """Make a token and print its secret, this once."""
-    click.echo(_tokens(config_path).add(name, role=Role(role), prefixes=prefixes))
+    lasts_s = None if days is None else days * 86400
+    tokens = _tokens(config_path)
+    click.echo(tokens.add(name, role=Role(role), prefixes=prefixes, lasts_s=lasts_s))
     click.echo("keep it: only its hash is stored. Clients: VIGIL_TOKEN=…", err=True)
 
 
@@ -60,12 +73,13 @@ def add(name: str, role: str, prefixes: tuple[str, ...], config_path: Path | Non
 @_config_option
 def list_(as_json: bool, config_path: Path | None) -> None:
     """Show every token, without its secret."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": each.name,
             "role": each.role.value,
             "prefixes": list(each.prefixes),
-            "created_at": datetime.fromtimestamp(each.created_at_s, UTC).isoformat("T", "seconds"),
+            "created_at": _time(each.created_at_s),
+            "expires_at": _time(each.expires_at_s),
         }
         for each in _tokens(config_path).all()
     ]
@@ -74,7 +88,12 @@ def list_(as_json: bool, config_path: Path | None) -> None:
         return
     for row in rows:
         streams = ", ".join(f"{prefix}*" for prefix in row["prefixes"]) or "all streams"
-        click.echo(f"{row['name']:20} {row['role']:8} {streams:24} {row['created_at']}")
+        until = f"  until {row['expires_at']}" if row["expires_at"] else ""
+        click.echo(f"{row['name']:20} {row['role']:8} {streams:24} {row['created_at']}{until}")
+
+
+def _time(utc_s: float | None) -> str | None:
+    return None if utc_s is None else datetime.fromtimestamp(utc_s, UTC).isoformat("T", "seconds")
 
 
 @token.command(epilog="Example: vigil token revoke wall")

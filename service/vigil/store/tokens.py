@@ -48,6 +48,12 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     prefixes: tuple[str, ...]
     sha256: str
     created_at_s: float  # UTC
+    expires_at_s: float | None = None  # UTC; None: never
+
+    @property
+    def expired(self) -> bool:
+        """Whether its time is over."""
+        return self.expires_at_s is not None and time.time() >= self.expires_at_s
 
 
 class TokenFile:
@@ -78,15 +84,23 @@ class TokenFile:
             return self._tokens
 
     def find(self, secret: str) -> Token | None:
-        """The token that has this secret. A file that cannot be used has none."""
+        """The token that has this secret and has not expired. A file that cannot be used has none."""
         digest = _digest(secret)
         try:
-            return next((token for token in self.all() if token.sha256 == digest), None)
+            found = next((token for token in self.all() if token.sha256 == digest), None)
         except InvalidConfig as error:
             log.error("tokens_unusable", error=str(error))
             return None
+        return None if found is None or found.expired else found
 
-    def add(self, name: str, *, role: Role, prefixes: tuple[str, ...]) -> str:
+    def add(
+        self,
+        name: str,
+        *,
+        role: Role,
+        prefixes: tuple[str, ...],
+        lasts_s: float | None = None,
+    ) -> str:
         """Make a token; returns its secret, which is kept nowhere. Raises TokenExists."""
         for text in (name, *prefixes):
             if not ID_PATTERN.fullmatch(text):
@@ -97,7 +111,8 @@ class TokenFile:
             role=role,
             prefixes=prefixes,
             sha256=_digest(secret),
-            created_at_s=time.time(),
+            created_at_s=(now_s := time.time()),
+            expires_at_s=None if lasts_s is None else now_s + lasts_s,
         )
         with self._changing():
             held = self.all()

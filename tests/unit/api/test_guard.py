@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+import structlog.testing
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 
@@ -138,6 +139,25 @@ async def test_each_role_and_tenant_gets_what_the_table_says(
 )
 async def test_nobody_calls_without_a_token(guarded: Any, path: str, metadata: Any) -> None:
     assert await code_of(guarded, path, metadata) is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_changes_and_refusals_are_on_record(guarded: Any, tokens: TokenFile) -> None:
+    chief = tokens.add("chief", role=Role.ADMIN, prefixes=())
+    viewer = tokens.add("wall", role=Role.VIEWER, prefixes=())
+    spec = streams_pb2.StreamSpec(stream_id=STREAM, source={"uri": "rtsp://h/"})
+    request, stub = streams_pb2.AddStreamRequest(spec=spec), streams(guarded)
+    with structlog.testing.capture_logs() as lines:
+        await stub.AddStream(request, metadata=(("authorization", f"Bearer {chief}"),), timeout=5)
+        for secret in (viewer, "wrong"):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await stub.AddStream(
+                    request, metadata=(("authorization", f"Bearer {secret}"),), timeout=5
+                )
+    record = [(line["event"], line.get("by"), line.get("code")) for line in lines]
+    assert record[0] == ("changed", "chief", None)
+    assert [code for _, _, code in record[1:]] == ["PERMISSION_DENIED", "UNAUTHENTICATED"]
+    assert lines[0]["stream_id"] == STREAM
+    assert chief not in str(lines)
 
 
 async def test_health_is_open_and_reflection_is_not(guarded: Any) -> None:

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,15 @@ def test_names_are_used_once_and_known(tmp_path: Path) -> None:
             tokens.add(wrong, role=Role.VIEWER, prefixes=())
     with pytest.raises(InvalidConfig):
         tokens.add("door", role=Role.VIEWER, prefixes=("",))
+
+
+def test_a_token_ends_with_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens, now_s = TokenFile(tmp_path), time.time()
+    secret = tokens.add("guest", role=Role.VIEWER, prefixes=(), lasts_s=60)
+    assert tokens.find(secret)
+    monkeypatch.setattr(time, "time", lambda: now_s + 61)
+    assert tokens.find(secret) is None
+    assert TokenFile(tmp_path).all()[0].expired
 
 
 def test_a_damaged_file_lets_nobody_in(tmp_path: Path) -> None:
