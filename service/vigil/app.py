@@ -5,6 +5,7 @@ import contextlib
 import math
 import os
 import signal
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -24,6 +25,9 @@ from vigil.events.embedded import EmbeddedRedis
 from vigil.events.pipeline import EventPipeline
 from vigil.events.settings import EventSettings
 from vigil.fleet.child import check_user
+from vigil.fleet.golden import VirtualCamera
+from vigil.fleet.golden_judge import Judge
+from vigil.fleet.golden_rounds import GoldenRounds
 from vigil.fleet.local import LocalFleet
 from vigil.fleet.policy import SourcePolicy
 from vigil.fleet.secrets import SecretReader
@@ -189,9 +193,37 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
         )
     )
     await fleet.start()
+    await stack.enter_async_context(_golden(config, fleet, metrics, manifest))
     _announce(state, Addresses(grpc=server.address, http=web.address), stack)
     log.info("listening", grpc=server.address, http=web.address, model=manifest.name)
     return events
+
+
+@contextlib.asynccontextmanager
+async def _golden(
+    config: Config, fleet: LocalFleet, metrics: ServiceMetrics, manifest: Manifest
+) -> AsyncIterator[None]:
+    """Golden clips are played while this context lasts, where they are configured."""
+    if not config.golden.enabled:
+        yield
+        return
+    rounds = GoldenRounds(
+        config.golden,
+        camera=VirtualCamera(
+            fleet.hosts, classes=manifest.classes, thresholds=manifest.score_threshold
+        ),
+        judge=Judge(folder=config.golden.folder, state=Path(config.state.path)),
+        spare=fleet.has_spare_capacity,
+        observer=metrics.accuracy,
+        clock=SystemClock(),
+    )
+    metrics.accuracy.on_golden_interval(config.golden.interval_s)
+    task = asyncio.create_task(rounds.run(), name="golden-rounds")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _security(config: Config, state: Path) -> Security:

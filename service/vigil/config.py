@@ -129,6 +129,15 @@ class EventsConfig(Section, frozen=True, kw_only=True):
     max_bytes: Annotated[int, msgspec.Meta(ge=MIB)] = 1024 * MIB
 
 
+class GoldenConfig(Section, frozen=True, kw_only=True):
+    """Labelled clips played as a virtual camera, so that accuracy is measured while it runs."""
+
+    enabled: bool = True
+    interval_s: Seconds = 6 * 3600.0  # from the end of a round to the next
+    first_after_s: Lapse = 300.0  # from the service's start
+    folder: str = ""  # the site's own clips, see docs/accuracy.md; empty: two that vigil renders
+
+
 class LogConfig(Section, frozen=True, kw_only=True):
     """What is logged, on stderr."""
 
@@ -151,6 +160,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sources: SourcesConfig = SourcesConfig()
     secrets: SecretsConfig = SecretsConfig()
     events: EventsConfig = EventsConfig()
+    golden: GoldenConfig = GoldenConfig()
     log: LogConfig = LogConfig()
 
 

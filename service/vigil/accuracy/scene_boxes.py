@@ -51,7 +51,7 @@ def score_boxes(
             named = [thing for thing in objects if thing.class_name == name]
             mine = [box for box in boxes if box.class_name == name]
             pairs = _pairs([thing.xyxy for thing in named], [box.xyxy for box in mine])
-            needed = [_must_be_found(thing) for thing in named]
+            needed = [must_be_found(thing) for thing in named]
             true = [overlap for row, overlap in pairs if needed[row]]
             hits[name] += len(true)
             due[name] += sum(needed)
@@ -67,7 +67,8 @@ def score_boxes(
     }
 
 
-def _must_be_found(thing: SceneObject) -> bool:
+def must_be_found(thing: SceneObject) -> bool:
+    """Whether an object is large enough and seen well enough to be asked for."""
     tall = thing.xyxy[3] - thing.xyxy[1] >= LEAST_HEIGHT
     return tall and thing.visible >= LEAST_VISIBLE
 

@@ -50,6 +50,7 @@ class EmbeddedVigil:
             "VIGIL_HTTP__ADDRESS": "127.0.0.1:0",
             # whatever a service of this machine is configured with by the environment
             **dict.fromkeys(("VIGIL_TLS__CERT", "VIGIL_TLS__KEY", "VIGIL_TLS__CLIENT_CA"), ""),
+            "VIGIL_GOLDEN__ENABLED": "false",  # what is measured here is measured alone
             **(settings or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from vigil.accuracy.events import EventScores, score_events
+from vigil.accuracy.golden_clips import SCENE_RULES
 from vigil.accuracy.interval import Share
 from vigil.accuracy.mot_events import foot_points, labelled_moments, random_rules
 from vigil.accuracy.tracking import read_mot
@@ -21,23 +22,9 @@ from vigil.scene.compose import SceneObject
 from vigil.scene.moving import Scene
 from vigil.scene.script import KINDS
 from vigil.scene.truth import TruthEvent, truth_events
-from vigil.spec import LineRule, Point, Rule, Source, StreamSpec, ZoneRule
+from vigil.spec import Rule, Source, StreamSpec
 from vigil.vision.manifest import Manifest, default_model, load_manifest
 
-SCENE_RULES: tuple[Rule, ...] = (
-    ZoneRule(
-        rule_id="lower-half",
-        polygon=(Point(0.0, 0.5), Point(1.0, 0.5), Point(1.0, 1.0), Point(0.0, 1.0)),
-        dwell_s=5.0,
-    ),
-    ZoneRule(
-        rule_id="middle-zone",
-        polygon=(Point(0.3, 0.4), Point(0.7, 0.4), Point(0.75, 0.8), Point(0.25, 0.8)),
-        dwell_s=2.0,
-    ),
-    LineRule(rule_id="across", points=(Point(0.0, 0.5), Point(1.0, 0.5))),
-    LineRule(rule_id="upright", points=(Point(0.5, 0.2), Point(0.5, 1.0))),
-)
 Frames = Iterable[tuple[float, U8]]
 
 

@@ -42,6 +42,7 @@ class Found:
     """What one analysed frame gave: detections at the operating thresholds (normalised), and the rest."""
 
     detections: Detections
+    below: Detections  # those that do not reach the thresholds
     tracks: tuple[Track, ...]
     events: tuple[Event, ...]
 
@@ -73,12 +74,13 @@ class Offline:
 
     def frame(self, image: U8, time_s: float) -> Found:
         """The next analysed frame of the video; times increase."""
-        found = self._thresholds.keep(self._detect(image))
+        every = self._detect(image)
+        found = self._thresholds.keep(every)
         moment = Moment(time_s=time_s, utc_s=time_s, captured_s=time_s)
         tracks = self._tracker.advance(found, time_s=time_s)
         events = tuple(self._rules.advance(moment, tracks))
         self._last = moment
-        return Found(found, tracks, events)
+        return Found(found, self._thresholds.drop(every), tracks, events)
 
     def finish(self) -> tuple[Event, ...]:
         """The video is over: what is still open ends."""

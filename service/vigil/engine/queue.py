@@ -23,6 +23,8 @@ class BatchQueue:
     of the streams first that have waited longest, weighted by priority: under overload each stream is
     analysed less often, none never. It goes when it is full, or when the oldest
     frame has waited ``linger_s``.
+
+    A frame of priority 0 gets what capacity is spare: while any other frame waits, it is as if not there.
     """
 
     def __init__(self, *, limit: int, linger_s: float, max_staleness_s: float) -> None:
@@ -90,14 +92,15 @@ class BatchQueue:
         return min((waiting.frame.captured_s for waiting in self._heads()), default=None)
 
     def _heads(self) -> list[Waiting]:
-        return [*self._newest.values(), *(kept[0] for kept in self._kept.values())]
+        heads = [*self._newest.values(), *(kept[0] for kept in self._kept.values())]
+        return _urgent(heads)
 
     def _candidates(self) -> list[Waiting]:
         """Frames that may go in the next batch: one a stream, and all pictures of clients."""
         kept: list[Waiting] = []
         for (_, camera), waiting in self._kept.items():
             kept.extend(waiting if camera < 0 else [waiting[0]])
-        return [*self._newest.values(), *kept]
+        return _urgent([*self._newest.values(), *kept])
 
     def _urgency(self, waiting: Waiting, now_s: float) -> float:
         key = (waiting.host_id, waiting.frame.camera)
@@ -115,3 +118,8 @@ class BatchQueue:
         self._kept[key].popleft()
         if not self._kept[key]:
             del self._kept[key]
+
+
+def _urgent(waiting: list[Waiting]) -> list[Waiting]:
+    """Those that do not ask for spare capacity only; all, where there are no others."""
+    return [each for each in waiting if each.frame.priority] or waiting

@@ -1,7 +1,8 @@
 """The processes of a fleet on one machine: which there are, and which stream runs where."""
 
 import asyncio
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
 from vigil.clock import Clock
 from vigil.fleet.engine import EngineKeeper
@@ -15,6 +16,8 @@ from vigil.spec import StreamSpec
 from vigil.vision.manifest import Manifest
 
 ENGINE_LEAST_S = 0.25  # to end in, however long the hosts took
+Hear: TypeAlias = Callable[[HostKeeper, FromHost | None], None]
+"""Who is told what a host says of one stream; None: the host is gone."""
 
 
 class ProcessListener(Protocol):
@@ -62,6 +65,7 @@ class Hosts:
         self._hosts: list[HostKeeper] = []
         self._intakes: dict[str, EventIntake] = {}
         self._host_of: dict[str, HostKeeper] = {}
+        self._own: dict[str, Hear] = {}  # streams that no client asked for
         self._named = 0
 
     async def start(self) -> None:
@@ -93,12 +97,18 @@ class Hosts:
         host.place(spec)  # before it is started: others may fill it while it is
         await host.start()
 
+    async def place_own(self, spec: StreamSpec, hear: Hear) -> None:
+        """Run a stream of the service's own: ``hear`` takes all that is said of it, events too."""
+        self._own[spec.stream_id] = hear
+        await self.place(spec)
+
     async def take_away(self, stream_id: str) -> None:
         """Stop a stream, wherever it runs, and wait until nothing of it is left."""
         host = self._host_of.get(stream_id)
         if host is not None:
             await host.take_away(stream_id)
             self._host_of.pop(stream_id, None)
+        self._own.pop(stream_id, None)
 
     def host_of(self, stream_id: str) -> HostKeeper | None:
         """Where a stream runs; None for one that is not placed."""
@@ -109,8 +119,8 @@ class Hosts:
         return min(self._hosts, key=lambda host: (not host.ready, len(host.streams)))
 
     def placed(self) -> list[str]:
-        """The ids of all streams that run."""
-        return list(self._host_of)
+        """The ids of all streams of clients that run."""
+        return [stream_id for stream_id in self._host_of if stream_id not in self._own]
 
     def pids(self) -> dict[str, int]:
         """Process ids by name, of those that run."""
@@ -123,8 +133,11 @@ class Hosts:
             host.check()
 
     def heard(self, host: HostKeeper, parcel: Parcel[FromHost]) -> None:
-        """Events go to the outbox, everything else to the listener."""
-        if isinstance(parcel.message, StreamEvents):
+        """Events go to the outbox, everything else to the listener; own streams have theirs."""
+        hear = self._own.get(getattr(parcel.message, "stream_id", ""))
+        if hear is not None:
+            hear(host, parcel.message)
+        elif isinstance(parcel.message, StreamEvents):
             self._intakes[host.host_id].take(parcel.message.events)
         else:
             self._listener.heard(host, parcel)
@@ -132,6 +145,9 @@ class Hosts:
     def host_ended(self, host: HostKeeper, reason: str) -> None:
         """Its streams connect anew in the next process."""
         self._listener.restarted("host", reason)
+        for stream_id, hear in self._own.items():
+            if self._host_of.get(stream_id) is host:
+                hear(host, None)
         self._listener.host_ended(host)
 
     def _new_host(self) -> HostKeeper:

@@ -209,6 +209,11 @@ class LocalFleet:
             close=self._end_push,
         )
 
+    def has_spare_capacity(self) -> bool:
+        """Whether the engine serves and no stream is analysed below its rate."""
+        states = {stream.status.state for stream in self.book.all()}
+        return self.hosts.engine.ready is not None and StreamState.DEGRADED not in states
+
     def readings(self) -> Sequence[StreamReading]:
         """Every stream's state and account, for a scrape."""
         return [
@@ -265,6 +270,8 @@ class LocalFleet:
         """Its streams connect anew in the next process."""
         self._pictures.host_ended(host.host_id)
         for stream_id in host.opened:
+            if stream_id not in self.book:  # a golden clip: nobody watches it
+                continue
             pushed = self.book.get(stream_id).spec.source.uri == PUSH_URI
             self.book.set(
                 stream_id,

@@ -19,6 +19,7 @@ from vigil.host.capture import configure_process
 from vigil.host.confinement import confine
 from vigil.host.context import HostContext, Transit, detections_of
 from vigil.host.engine_link import EngineLink
+from vigil.host.golden import tell_of
 from vigil.host.http_proxy import HttpProxy
 from vigil.host.pictures import Pictures
 from vigil.host.pushes import Pushes
@@ -49,6 +50,7 @@ from vigil.ipc.messages import (
 from vigil.ipc.slab import SLOTS_A_STREAM, Slab, Slots
 from vigil.metrics.page import Page
 from vigil.redact import REDACTOR
+from vigil.spec import Pace
 
 log = structlog.get_logger()
 
@@ -221,11 +223,14 @@ class Host:
         source = start.spec.source
         REDACTOR.remember(source.password, user=source.username)
         first = start.record * SLOTS_A_STREAM
+        golden = source.pace is Pace.WAITED
         camera = Camera(
             start.spec,
             self._context,
             record=start.record,
-            slots=range(first, first + SLOTS_A_STREAM),
+            # with one slot, a frame waits for the result of the one before
+            slots=range(first, first + (1 if golden else SLOTS_A_STREAM)),
+            witness=tell_of(start.spec.stream_id, self._context.send) if golden else None,
         )
         reader = None
         if not start.spec.source.pushed:

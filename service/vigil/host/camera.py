@@ -46,6 +46,7 @@ class Analysed:
     seq: int
     captured_at_s: float  # UTC
     found: Detections  # normalised, at the stream's thresholds
+    unfiltered: Detections  # the same and those of lower scores, as the engine gave them
     tracks: tuple[Track, ...]
     events: tuple[Event, ...]
     picture: U8 | None  # full resolution, where it was asked for
@@ -87,14 +88,22 @@ class Camera:
     """
 
     def __init__(
-        self, spec: StreamSpec, context: HostContext, *, record: int, slots: range
+        self,
+        spec: StreamSpec,
+        context: HostContext,
+        *,
+        record: int,
+        slots: range,
+        witness: Then | None = None,
     ) -> None:
+        """``witness`` is told of every frame that is analysed or dropped at the engine."""
         self.spec = spec
         self.record = record
         self.ledger = context.page.ledger(record)
         self.slots = SlotPool(slots)
         self.state = StreamState.PENDING
         self._context = context
+        self._witness = (witness,) if witness is not None else ()
         self._granted_run = 0
         self._run_granted = threading.Event()
         self._login = LoginGranted(stream_id=spec.stream_id)
@@ -176,7 +185,7 @@ class Camera:
         kept = picture.copy() if wishes else None
         ready_s = self._context.clock.monotonic_s()
         self._context.page.times.observe("resize", ready_s - started_s)
-        frame = Frame(self, run, seq, moment, letterbox, kept, then, wishes)
+        frame = Frame(self, run, seq, moment, letterbox, kept, (*then, *self._witness), wishes)
         message = FrameReady(
             slot=slot,
             camera=self.record,
@@ -259,6 +268,7 @@ class Camera:
             seq=frame.seq,
             captured_at_s=frame.moment.utc_s,
             found=shown,
+            unfiltered=found,
             tracks=tracks,
             events=tuple(events),
             picture=frame.picture,

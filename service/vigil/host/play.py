@@ -53,8 +53,10 @@ class Play:
         self._stop = stop
         self._read_timeout_s = read_timeout_s
         self._on_size = on_size  # of the first frame, and of the first one of each other size
-        self._fast = not capture.live and camera.spec.source.pace is Pace.FAST
+        pace = camera.spec.source.pace
+        self._fast = not capture.live and pace is Pace.FAST
         self._paced = not capture.live and not self._fast
+        self._waits = self._fast or (not capture.live and pace is Pace.WAITED)
         self._interval_s = 1.0 / capture.fps if capture.fps else _USUAL_INTERVAL_S
         self._timeline = (
             LiveTimeline()
@@ -133,7 +135,7 @@ class Play:
         self._notice_size()
         if not self._is_due(time_s):
             ledger.outcome("skipped_rate")
-        elif not self._fast and self._age_s(captured_s) > self._context.settings.max_staleness_s:
+        elif not self._waits and self._age_s(captured_s) > self._context.settings.max_staleness_s:
             ledger.outcome("dropped_stale")
         else:
             self._submit(seq, time_s, captured_s)
@@ -171,7 +173,7 @@ class Play:
         return due or self._camera.wants_picture()
 
     def _submit(self, seq: int, time_s: float, captured_s: float) -> None:
-        if self._fast:  # it loses no frame that is due, so it waits
+        if self._waits:  # it loses no frame that is due
             self._context.engine.wait_attached(ENGINE_WAIT_S, self._stop)
             slot = self._camera.slots.take_unless(self._stop, timeout_s=SLOT_WAIT_S)
         else:
@@ -191,7 +193,7 @@ class Play:
             picture=self._buffer,
             moment=self._run.moment(time_s=time_s, captured_s=captured_s),
             slot=slot,
-            keep=self._fast,
+            keep=self._waits,
         )
 
     def _age_s(self, captured_s: float) -> float:

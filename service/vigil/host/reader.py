@@ -18,6 +18,7 @@ from vigil.host.timeline import TimeWentBack
 from vigil.ipc.channel import ChannelClosed
 from vigil.ipc.messages import StreamReport
 from vigil.redact import REDACTOR
+from vigil.spec import Pace
 
 log = structlog.get_logger()
 
@@ -86,7 +87,9 @@ class Reader:
         """One connection from open to its end; returns why it ended."""
         self._report(StreamState.CONNECTING)
         try:
-            capture = open_capture(self._camera.login(), self._limits, self._context.access)
+            # a golden clip is the service's own: no client named it
+            access = None if self._source.pace is Pace.WAITED else self._context.access
+            capture = open_capture(self._camera.login(), self._limits, access)
         except CaptureFailed as failure:
             return Ended(failure.reason, failure.detail)
         except LoginRefused as refused:

@@ -39,6 +39,10 @@ class Thresholds:
         """The detections that reach their class's threshold."""
         return found[found.score >= self.by_class[found.class_id]]
 
+    def drop(self, found: Detections) -> Detections:
+        """The others."""
+        return found[found.score < self.by_class[found.class_id]]
+
     def tracker_settings(self) -> TrackerSettings:
         """Tracks begin above their class's threshold and go on at it."""
         return TrackerSettings(class_thresholds=tuple(self.by_class.tolist()))

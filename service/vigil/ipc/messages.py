@@ -173,6 +173,18 @@ class FoundObject(msgspec.Struct, frozen=True, kw_only=True):
     track_id: int | None = None
 
 
+class FrameWitnessed(Message, frozen=True, kw_only=True):
+    """What an analysed frame of a golden clip gave. Boxes are float32 xyxy, normalised, as bytes."""
+
+    stream_id: str
+    seq: int  # the frame's index in the clip
+    captured_at_s: float  # UTC
+    xyxy: bytes
+    score: bytes  # float32, down to the engine's floor
+    class_id: bytes  # int64
+    tracks: tuple[FoundObject, ...]  # the confirmed ones
+
+
 class PictureAnalysed(Message, frozen=True, kw_only=True):
     """Answer to AnalysePicture and PushFrame. Exactly one of found and error counts."""
 
@@ -259,7 +271,7 @@ class FrameReady(Message, frozen=True, kw_only=True, array_like=True):
     camera: int  # record of its stream; pictures of clients have -1
     captured_s: float
     ready_s: float
-    priority: int
+    priority: int  # 0: of a golden clip, only inferred while nothing else waits
     keep: bool  # True: never replaced by a newer one, never stale
 
 
@@ -299,6 +311,7 @@ FromHost: TypeAlias = (
     | StreamReport
     | StreamEvents
     | StreamStopped
+    | FrameWitnessed
     | PictureAnalysed
     | SnapshotTaken
 )

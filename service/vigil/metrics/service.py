@@ -22,6 +22,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from vigil.data import StreamState
+from vigil.metrics.accuracy import AccuracyMetrics
 from vigil.metrics.page import BATCH_BUCKETS, BUCKETS_S, OUTCOMES, Account, Distribution
 
 SERVICE_STAGES = ("outbox", "publish")
@@ -105,6 +106,7 @@ class ServiceMetrics:
             ("grpc_service", "grpc_method"),
             registry=self.registry,
         )
+        self.accuracy = AccuracyMetrics(self.registry)
         for reason in ("storage", "backlog", "age", "max_bytes", "redis_max_bytes"):
             self._dropped.labels(
                 reason

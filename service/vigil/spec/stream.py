@@ -32,6 +32,8 @@ class Pace(StrEnum):
 
     REAL_TIME = "real_time"  # by its own timestamps, as a camera would
     FAST = "fast"  # as fast as it is analysed; no frame that is due is dropped
+    # real time, but each frame waits for the result of the one before: golden clips, none of a client's
+    WAITED = "waited"
 
 
 class CaptureBackend(StrEnum):

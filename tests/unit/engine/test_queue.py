@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from vigil.engine.queue import BatchQueue, Waiting
 from vigil.ipc.messages import FrameReady
 
@@ -119,6 +121,20 @@ def test_a_host_that_is_gone_is_forgotten() -> None:
     waiting.offer(frame(1, 10.2, host="h2"))
     waiting.forget("h1")
     assert [w.host_id for w in waiting.take(10.3)[0]] == ["h2"]
+    assert len(waiting) == 0
+
+
+def test_a_frame_of_priority_nought_goes_alone_and_only_while_nothing_else_waits() -> None:
+    waiting = queue()
+    waiting.offer(frame(9, 10.0, priority=0, keep=True))
+    waiting.offer(frame(1, 10.2))
+    assert waiting.wait_s(10.2) == pytest.approx(waiting.linger_s), "as if it were not there"
+    assert waiting.oldest_captured_s() == 10.2
+    assert cameras(waiting.take(10.3)[0]) == [1]
+    waiting.offer(frame(2, 10.3, keep=True))
+    assert cameras(waiting.take(10.4)[0]) == [2]
+    assert waiting.wait_s(10.4) == 0.0
+    assert cameras(waiting.take(10.4)[0]) == [9]
     assert len(waiting) == 0
 
 
