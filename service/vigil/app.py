@@ -13,9 +13,10 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import structlog
 
+from vigil.accuracy.interval import Share
 from vigil.api.certificates import Certificates
 from vigil.api.guard import Guard
-from vigil.api.server import Security, Server
+from vigil.api.server import Past, Security, Server
 from vigil.api.stream_service import DefinitionReader
 from vigil.api.web import WebServer
 from vigil.clock import SystemClock
@@ -24,6 +25,7 @@ from vigil.errors import InvalidConfig, VigilError
 from vigil.events.embedded import EmbeddedRedis
 from vigil.events.pipeline import EventPipeline
 from vigil.events.settings import EventSettings
+from vigil.events.verdicts import Verdicts
 from vigil.fleet.child import check_user
 from vigil.fleet.golden import VirtualCamera
 from vigil.fleet.golden_judge import Judge
@@ -33,7 +35,7 @@ from vigil.fleet.policy import SourcePolicy
 from vigil.fleet.secrets import SecretReader
 from vigil.fleet.settings import FleetSettings
 from vigil.logs import configure_logs, take_over_process
-from vigil.metrics.service import Reading, ServiceMetrics
+from vigil.metrics.service import Reading, ServiceMetrics, VerdictReading
 from vigil.redact import REDACTOR
 from vigil.spec import CaptureBackend
 from vigil.store.database import Database
@@ -151,6 +153,8 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
         database, redis_url=redis_url, settings=_event_settings(config), clock=clock, hooks=metrics
     )
     events = await stack.enter_async_context(pipeline)
+    verdicts = Verdicts(database, clock)
+    verdicts.load()
     health = _Health()
     fleet = LocalFleet(
         settings=_fleet_settings(config, manifest),
@@ -162,14 +166,14 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
         on_serving=health.serving,
         secrets=secrets,
     )
-    metrics.expose(_Scrape(fleet, events, manifest))
+    metrics.expose(_Scrape(fleet, events, manifest, verdicts))
     fleet.load()
     stack.push_async_callback(grace.stop, fleet, events)
     server = await stack.enter_async_context(
         Server(
             config.grpc,
             fleet=fleet,
-            log=events.log,
+            past=Past(events.log, verdicts),
             reader=DefinitionReader(
                 policy=SourcePolicy.of(config.sources, allow_loopback=listens_on_loopback(config)),
                 default_backend=CaptureBackend(config.capture.backend),
@@ -260,6 +264,7 @@ class _Scrape:
     fleet: LocalFleet
     events: EventPipeline
     manifest: Manifest
+    verdicts: Verdicts
 
     def read(self) -> Reading:
         hosts = self.fleet.hosts
@@ -279,7 +284,22 @@ class _Scrape:
             outbox_oldest_s=pending.oldest_s,
             device=device,
             classes=self.manifest.classes,
+            verdicts=self._verdicts({stream.spec.stream_id for stream in self.fleet.book.all()}),
         )
+
+    def _verdicts(self, known: set[str]) -> list[VerdictReading]:
+        """Of streams that are there: else series would outlive their streams."""
+        readings = []
+        for stream_id, rule_type, correct, of in self.verdicts.judged():
+            if stream_id in known:
+                share = Share(correct, of)
+                low, high = share.interval()
+                readings.append(
+                    VerdictReading(
+                        stream_id, rule_type, precision=share.value, low=low, high=high, of=of
+                    )
+                )
+        return readings
 
 
 def _announce(state: Path, addresses: Addresses, stack: contextlib.AsyncExitStack) -> None:

@@ -14,7 +14,7 @@ from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from vigil.api.errors import status_of
-from vigil.api.guard import CALLER, Caller, Guard
+from vigil.api.guard import CALLER, Caller, Guard, StreamOf
 from vigil.clock import Clock
 from vigil.errors import Forbidden, Unauthenticated, VigilError
 
@@ -48,8 +48,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
     and no text, since the text could hold a credential: that goes to the log with its trace.
     """
 
-    def __init__(self, *, observer: CallObserver, clock: Clock, guard: Guard) -> None:
+    def __init__(
+        self, *, observer: CallObserver, clock: Clock, guard: Guard, stream_of: StreamOf
+    ) -> None:
+        """``stream_of`` knows the stream of an event's episode."""
         self._guard = guard
+        self._stream_of = stream_of
         self._observer = observer
         self._clock = clock
 
@@ -88,6 +92,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
                     caller = self._admit(path, context)
                     message = _read(handler, request)
                     self._guard.check_request(path, caller, message)
+                    await self._guard.check_episode(path, caller, message, self._stream_of)
                     response = await handler.unary_unary(message, context)
                     self._note_change(path, caller, message)
                     return self._guard.shown(path, caller, response)

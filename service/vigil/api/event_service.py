@@ -5,16 +5,25 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from vigil.api.errors import within
+from vigil.api.guard import CALLER
 from vigil.api.lasting import LastingCalls
-from vigil.api.paging import page_size
-from vigil.api.results import event_message
+from vigil.api.paging import page_size, read_token, write_token
+from vigil.api.results import event_message, verdict_message
 from vigil.api.times import utc_s
 from vigil.data import Phase
 from vigil.errors import FieldViolation, InvalidRequest, NotServedYet
 from vigil.events.log import EventFilter, EventLog, Logged
+from vigil.events.verdicts import VerdictFilter, Verdicts, VerdictValue
 from vigil.v1 import events_pb2, events_pb2_grpc
 
 MAX_FILTER_VALUES = 1000  # of one field
+MAX_EPISODE_ID = 64
+MAX_NOTE = 1024
+_VALUES = {
+    events_pb2.Verdict.CORRECT: VerdictValue.CORRECT,
+    events_pb2.Verdict.WRONG: VerdictValue.WRONG,
+    events_pb2.Verdict.UNCLEAR: VerdictValue.UNCLEAR,
+}
 
 _PHASES = {
     events_pb2.Event.NEW: Phase.NEW,
@@ -26,8 +35,9 @@ _PHASES = {
 class EventService(events_pb2_grpc.EventServiceServicer):
     """Serves the event log. Errors are raised; `vigil.api.calls` makes statuses of them."""
 
-    def __init__(self, *, log: EventLog, lasting: LastingCalls) -> None:
+    def __init__(self, *, log: EventLog, verdicts: Verdicts, lasting: LastingCalls) -> None:
         self._log = log
+        self._verdicts = verdicts
         self._lasting = lasting
 
     async def WatchEvents(  # noqa: N802 - the contract's name, as all of this class
@@ -54,12 +64,8 @@ class EventService(events_pb2_grpc.EventServiceServicer):
         """A page of past events, oldest first."""
         where = _filter(
             request.filter,
-            start_s=utc_s(request.start_time, field="start_time")
-            if request.HasField("start_time")
-            else None,
-            end_s=utc_s(request.end_time, field="end_time")
-            if request.HasField("end_time")
-            else None,
+            start_s=_time(request, "start_time"),
+            end_s=_time(request, "end_time"),
         )
         try:
             page = await self._log.list(
@@ -76,14 +82,53 @@ class EventService(events_pb2_grpc.EventServiceServicer):
     async def ReportVerdict(  # noqa: N802
         self, request: events_pb2.ReportVerdictRequest, context: Any
     ) -> events_pb2.ReportVerdictResponse:
-        """Not served yet."""
-        raise NotServedYet("EventService.ReportVerdict is not served by this version")
+        """Keep what an operator says of an episode."""
+        wanted = request.verdict
+        wrong: list[FieldViolation] = []
+        if not 0 < len(wanted.episode_id) <= MAX_EPISODE_ID or not wanted.episode_id.isascii():
+            wrong.append(FieldViolation("verdict.episode_id", "use the episode_id of an event"))
+        if wanted.value not in _VALUES:
+            wrong.append(FieldViolation("verdict.value", "use CORRECT, WRONG or UNCLEAR"))
+        if len(wanted.note) > MAX_NOTE:
+            wrong.append(FieldViolation("verdict.note", f"at most {MAX_NOTE} characters"))
+        if wrong:
+            raise InvalidRequest(wrong)
+        verdict = await self._verdicts.report(
+            wanted.episode_id,
+            _VALUES[wanted.value],
+            note=wanted.note,
+            operator=CALLER.get().name,
+        )
+        return events_pb2.ReportVerdictResponse(verdict=verdict_message(verdict))
 
     async def ListVerdicts(  # noqa: N802
         self, request: events_pb2.ListVerdictsRequest, context: Any
     ) -> events_pb2.ListVerdictsResponse:
-        """Not served yet."""
-        raise NotServedYet("EventService.ListVerdicts is not served by this version")
+        """A page of verdicts, newest first."""
+        for field in ("stream_ids", "event_types"):
+            if len(getattr(request, field)) > MAX_FILTER_VALUES:
+                raise FieldViolation(field, f"at most {MAX_FILTER_VALUES} values")
+        last = read_token(request.page_token)
+        if last and not last.isdecimal():
+            raise FieldViolation("page_token", "is not a next_page_token of an earlier page")
+        limit = page_size(request.page_size)
+        where = VerdictFilter(
+            stream_ids=frozenset(request.stream_ids),
+            event_types=frozenset(request.event_types),
+            start_s=_time(request, "start_time"),
+            end_s=_time(request, "end_time"),
+        )
+        found = await self._verdicts.list(where, before=int(last or 0), limit=limit)
+        more = len(found) == limit
+        return events_pb2.ListVerdictsResponse(
+            verdicts=[verdict_message(verdict) for verdict in found],
+            next_page_token=write_token(str(found[-1].number)) if more else "",
+        )
+
+
+def _time(request: Any, field: str) -> float | None:
+    """UTC seconds of a field that may be absent. Raises FieldViolation."""
+    return utc_s(getattr(request, field), field=field) if request.HasField(field) else None
 
 
 def _message(logged: Logged) -> events_pb2.Event:

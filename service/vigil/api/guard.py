@@ -1,6 +1,6 @@
 """Which caller may make which call, about which streams. What is not listed here is nobody's to call."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -11,9 +11,12 @@ from vigil.store.tokens import Role, TokenFile
 OPEN = ("/grpc.health.v1.Health/",)  # says nothing but whether the service works
 _ANYONE = ("/grpc.reflection.",)  # any role: the contract is no secret from those who have a token
 
-# stream: the request names one stream. listed: the answer is cut to the caller's streams.
+# stream: the request names one stream. episode: it names an event's, whose stream is looked up.
+# listed: the answer is cut to the caller's streams.
 # none: about no stream. whole: about all streams, for callers who may see them all.
-Scope: TypeAlias = Literal["stream", "listed", "none", "whole"]
+Scope: TypeAlias = Literal["stream", "episode", "listed", "none", "whole"]
+StreamOf: TypeAlias = Callable[[str], Awaitable[str | None]]
+"""The stream that an episode happened on; None where no event of it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +38,11 @@ CALLER: ContextVar[Caller] = ContextVar("caller", default=EVERYBODY)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a call needs. ``stream_id`` reads it from a request; None where this message names none."""
+    """What a call needs. ``named`` reads which stream (or episode) a request is about; None: none."""
 
     role: Role
     scope: Scope
-    stream_id: Callable[[Any], str | None] = lambda request: None
+    named: Callable[[Any], str | None] = lambda request: None
 
 
 def _of_spec(request: Any) -> str | None:
@@ -54,6 +57,10 @@ def _of_first(request: Any) -> str | None:
     return str(request.stream.stream_id) if request.WhichOneof("message") == "stream" else None
 
 
+def _of_verdict(request: Any) -> str | None:
+    return str(request.verdict.episode_id)
+
+
 RULES = {
     "/vigil.v1.StreamService/AddStream": Rule(Role.ADMIN, "stream", _of_spec),
     "/vigil.v1.StreamService/UpdateStream": Rule(Role.ADMIN, "stream", _of_spec),
@@ -64,8 +71,8 @@ RULES = {
     "/vigil.v1.StreamService/GetBaseline": Rule(Role.VIEWER, "stream", _of_request),
     "/vigil.v1.EventService/WatchEvents": Rule(Role.VIEWER, "listed"),
     "/vigil.v1.EventService/ListEvents": Rule(Role.VIEWER, "listed"),
-    "/vigil.v1.EventService/ReportVerdict": Rule(Role.OPERATOR, "whole"),
-    "/vigil.v1.EventService/ListVerdicts": Rule(Role.VIEWER, "whole"),
+    "/vigil.v1.EventService/ReportVerdict": Rule(Role.OPERATOR, "episode", _of_verdict),
+    "/vigil.v1.EventService/ListVerdicts": Rule(Role.VIEWER, "listed"),
     "/vigil.v1.AnalysisService/DetectImage": Rule(Role.OPERATOR, "none"),
     "/vigil.v1.AnalysisService/ClassifyImage": Rule(Role.OPERATOR, "none"),
     "/vigil.v1.AnalysisService/AnalyzeFrames": Rule(Role.OPERATOR, "stream", _of_first),
@@ -113,10 +120,23 @@ class Guard:
     def check_request(self, path: str, caller: Caller, request: Any) -> None:
         """Judge which stream a request is about, whether or not there is one. Raises Forbidden."""
         rule = RULES.get(path)
-        stream_id = rule.stream_id(request) if rule else None
+        stream_id = rule.named(request) if rule and rule.scope == "stream" else None
         if stream_id and not caller.may_see(stream_id):
-            mine = ", ".join(f"{prefix}…" for prefix in caller.prefixes)
-            raise Forbidden(f"the token is for streams whose ids begin with {mine}")
+            raise _not_theirs(caller)
+
+    async def check_episode(
+        self, path: str, caller: Caller, request: Any, stream_of: StreamOf
+    ) -> None:
+        """Judge whose stream an episode that a request names happened on. Raises Forbidden.
+
+        To a tenant an episode that is not kept is as another's: nothing is learnt by asking.
+        """
+        rule = RULES.get(path)
+        if rule is None or rule.scope != "episode" or not caller.prefixes:
+            return
+        stream_id = await stream_of(rule.named(request) or "")
+        if stream_id is None or not caller.may_see(stream_id):
+            raise _not_theirs(caller)
 
     def changed_stream(self, path: str, request: Any) -> str | None:
         """The stream that a request changes; None for calls that change none."""
@@ -129,7 +149,11 @@ class Guard:
         if not caller.prefixes or rule is None or rule.scope != "listed":
             return response
         fields = response.DESCRIPTOR.fields_by_name
-        for name, read in (("streams", _of_spec), ("events", _of_request)):
+        for name, read in (
+            ("streams", _of_spec),
+            ("events", _of_request),
+            ("verdicts", _of_request),
+        ):
             if name in fields:
                 items = getattr(response, name)
                 kept = [each for each in items if caller.may_see(read(each) or "")]
@@ -138,3 +162,8 @@ class Guard:
                 return response
         one = response.stream.spec.stream_id if "stream" in fields else response.event.stream_id
         return response if caller.may_see(one) else None
+
+
+def _not_theirs(caller: Caller) -> Forbidden:
+    mine = ", ".join(f"{prefix}…" for prefix in caller.prefixes)
+    return Forbidden(f"the token is for streams whose ids begin with {mine}")

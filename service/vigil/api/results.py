@@ -2,6 +2,7 @@
 
 from vigil.api.times import duration, timestamp
 from vigil.data import Attributes, Event
+from vigil.events.verdicts import Verdict
 from vigil.fleet.contract import Found, PictureResult, Snapshot
 from vigil.v1 import analysis_pb2, events_pb2, geometry_pb2, snapshots_pb2
 
@@ -33,6 +34,21 @@ def event_message(
         message.published_at.CopyFrom(timestamp(published_at_s))
     _fill_attributes(message, event.attributes)
     return message
+
+
+def verdict_message(verdict: Verdict) -> events_pb2.Verdict:
+    """What an operator said, with the event that it is about."""
+    event, event_seq, published_at_s = verdict.event
+    return events_pb2.Verdict(
+        episode_id=event.episode_id,
+        value=verdict.value.name,
+        note=verdict.note,
+        operator=verdict.operator,
+        reported_at=timestamp(verdict.reported_at_s),
+        stream_id=event.stream_id,
+        event_type=event.type,
+        event=event_message(event, event_seq=event_seq, published_at_s=published_at_s),
+    )
 
 
 def box_message(xyxy: tuple[float, float, float, float]) -> geometry_pb2.Box:

@@ -21,6 +21,7 @@ from vigil.clock import Clock
 from vigil.config import GrpcConfig, split_address
 from vigil.errors import InvalidConfig
 from vigil.events.log import EventLog
+from vigil.events.verdicts import Verdicts
 from vigil.fleet.contract import Fleet
 from vigil.v1 import (
     analysis_pb2,
@@ -50,6 +51,14 @@ class Security:
     certificates: Certificates | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What has happened, and what was said of it."""
+
+    log: EventLog
+    verdicts: Verdicts
+
+
 class Server:
     """Entering it opens the port, with health NOT_SERVING until `set_serving` says otherwise.
 
@@ -62,7 +71,7 @@ class Server:
         config: GrpcConfig,
         *,
         fleet: Fleet,
-        log: EventLog,
+        past: Past,
         reader: DefinitionReader,
         security: Security,
         model: str,
@@ -71,11 +80,13 @@ class Server:
     ) -> None:
         self._config = config
         self._fleet = fleet
-        self._log = log
+        self._past = past
         self._reader = reader
         self._security = security
         self._model = model
-        self._interceptor = CallInterceptor(observer=observer, clock=clock, guard=security.guard)
+        self._interceptor = CallInterceptor(
+            observer=observer, clock=clock, guard=security.guard, stream_of=past.verdicts.stream_of
+        )
         self._lasting = LastingCalls(limit=config.max_watchers)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs
         self._server: grpc.aio.Server | None = None
@@ -130,7 +141,7 @@ class Server:
             StreamService(fleet=fleet, reader=reader, lasting=lasting), server
         )
         events_pb2_grpc.add_EventServiceServicer_to_server(
-            EventService(log=self._log, lasting=lasting), server
+            EventService(log=self._past.log, verdicts=self._past.verdicts, lasting=lasting), server
         )
         analysis_pb2_grpc.add_AnalysisServiceServicer_to_server(
             AnalysisService(fleet=fleet, reader=reader, lasting=lasting, model=self._model), server

@@ -20,6 +20,7 @@ _ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # Rows in one statement. sqlite3 gives the GIL away at each step: with a row a step, an event loop that
 # is busy held a writer up for 5 ms (the switch interval) again and again.
 _ROWS = (256, 32, 4, 1)
+_HEAD_BYTES = 100  # event_id and episode_id are an event's first keys
 _COUNT_ON = (
     "INSERT INTO counter (stream_id, event_seq) VALUES (?, ?)"
     " ON CONFLICT (stream_id) DO UPDATE SET event_seq = excluded.event_seq"
@@ -152,6 +153,21 @@ def _insert_unknown(
     added = _insert(connection, list(fresh.values()), lost=lost, stored_at_s=stored_at_s)
     known.update(zip(fresh, added.seqs, strict=True))
     return Appended([known[key] for key in keys], added.fresh, added.newest)
+
+
+def find_episode(connection: sqlite3.Connection, episode_id: str) -> bytes | None:
+    """The JSON of an episode's first event; None where it is not kept (any more).
+
+    A search from the newest back, because operators judge what has just happened, and an index of hashes
+    would quadruple what every append writes (see `vigil.store.migrations`). 1 GB takes about a second.
+    """
+    # A quote within a JSON string is escaped: this text is a key, the event's own or a label's.
+    wanted = b'"episode_id":"%b"' % episode_id.encode()
+    rows = connection.execute(
+        "SELECT body FROM event WHERE phase = 'new' AND instr(body, ?) > 0 ORDER BY cursor DESC",
+        (wanted,),
+    )
+    return next((row[0] for row in rows if row[0].find(wanted) < _HEAD_BYTES), None)
 
 
 def _last_seq(connection: sqlite3.Connection, stream_id: str) -> int:

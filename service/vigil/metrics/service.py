@@ -39,6 +39,18 @@ class StreamReading:
 
 
 @dataclass(frozen=True, slots=True)
+class VerdictReading:
+    """How right operators found a rule's newest events, with the 95 % interval."""
+
+    stream_id: str
+    rule_type: str
+    precision: float
+    low: float
+    high: float
+    of: int  # verdicts
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """Everything that is read at the moment of a scrape."""
 
@@ -51,6 +63,7 @@ class Reading:
     outbox_oldest_s: float | None  # UTC
     device: dict[str, str]  # of the engine; empty while there is none
     classes: tuple[str, ...]
+    verdicts: Sequence[VerdictReading] = ()
 
 
 class Source(Protocol):
@@ -183,6 +196,7 @@ class _FleetCollector(Collector):
         yield _stages(reading, self._own_stages)
         yield _batches(reading)
         yield from _queues(reading)
+        yield from _verdicts(reading)
 
 
 def _frames(reading: Reading) -> Iterator[Metric]:
@@ -279,6 +293,28 @@ def _queues(reading: Reading) -> Iterator[Metric]:
         yield InfoMetricFamily(
             "vigil_engine_device", "What the engine runs on.", value=reading.device
         )
+
+
+def _verdicts(reading: Reading) -> Iterator[Metric]:
+    labels = ("stream_id", "rule_type")
+    newest = "of a rule's newest events that operators judged"
+    precision = GaugeMetricFamily(
+        "vigil_verdict_precision", f"The share {newest} that they found right.", labels=labels
+    )
+    low = GaugeMetricFamily(
+        "vigil_verdict_precision_low", "The lower bound of its 95 % interval.", labels=labels
+    )
+    high = GaugeMetricFamily(
+        "vigil_verdict_precision_high", "The upper bound of its 95 % interval.", labels=labels
+    )
+    count = GaugeMetricFamily("vigil_verdicts_judged", f"The number {newest}.", labels=labels)
+    for each in reading.verdicts:
+        of = [each.stream_id, each.rule_type]
+        precision.add_metric(of, each.precision)
+        low.add_metric(of, each.low)
+        high.add_metric(of, each.high)
+        count.add_metric(of, each.of)
+    yield from (precision, low, high, count)
 
 
 def _buckets(bounds: Iterable[float], counts: list[int]) -> list[tuple[str, float]]:

@@ -62,7 +62,25 @@ CREATE TABLE log (
 INSERT INTO log (one, log_id) VALUES (1, lower(hex(randomblob(4))));
 """
 
-STEPS = (_FIRST,)
+# A verdict has the episode's first event beside it, because it is kept for longer than the log. number
+# orders the reports: a verdict that takes another's place gets a new one.
+_VERDICTS = """
+CREATE TABLE verdict (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    episode_id TEXT NOT NULL UNIQUE,
+    stream_id TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    rule_type TEXT NOT NULL,
+    value TEXT NOT NULL,
+    note TEXT NOT NULL,
+    operator TEXT NOT NULL,
+    reported_at_s REAL NOT NULL,
+    event BLOB NOT NULL
+);
+CREATE INDEX verdict_by_rule ON verdict (stream_id, rule_type, number);
+"""
+
+STEPS = (_FIRST, _VERDICTS)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

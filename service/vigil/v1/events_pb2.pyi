@@ -141,7 +141,7 @@ class ListEventsResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., cursor: _Optional[str] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("episode_id", "value", "note", "operator", "reported_at", "stream_id", "event_type")
+    __slots__ = ("episode_id", "value", "note", "operator", "reported_at", "stream_id", "event_type", "event")
     class Value(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         VALUE_UNSPECIFIED: _ClassVar[Verdict.Value]
@@ -159,6 +159,7 @@ class Verdict(_message.Message):
     REPORTED_AT_FIELD_NUMBER: _ClassVar[int]
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
     EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     value: Verdict.Value
     note: str
@@ -166,7 +167,8 @@ class Verdict(_message.Message):
     reported_at: _timestamp_pb2.Timestamp
     stream_id: str
     event_type: str
-    def __init__(self, episode_id: _Optional[str] = ..., value: _Optional[_Union[Verdict.Value, str]] = ..., note: _Optional[str] = ..., operator: _Optional[str] = ..., reported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stream_id: _Optional[str] = ..., event_type: _Optional[str] = ...) -> None: ...
+    event: Event
+    def __init__(self, episode_id: _Optional[str] = ..., value: _Optional[_Union[Verdict.Value, str]] = ..., note: _Optional[str] = ..., operator: _Optional[str] = ..., reported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stream_id: _Optional[str] = ..., event_type: _Optional[str] = ..., event: _Optional[_Union[Event, _Mapping]] = ...) -> None: ...
 
 class ReportVerdictRequest(_message.Message):
     __slots__ = ("verdict",)

@@ -78,14 +78,15 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportVerdict(self, request, context):
-        """An operator says whether an event is true. Feeds the precision metric. Not served yet.
+        """An operator says whether an event is true. Feeds the precision metric. A second verdict on the same
+        episode takes the first one's place. NOT_FOUND where the episode's first event is no longer kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListVerdicts(self, request, context):
-        """Verdicts, newest first, page by page. Not served yet.
+        """Verdicts, newest first, page by page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

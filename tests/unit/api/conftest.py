@@ -8,12 +8,13 @@ import pytest
 from tests.unit.api.loopback import CallCounts, Site
 from tests.unit.api.memory_fleet import T0_S, MemoryFleet
 from vigil.api.guard import Guard
-from vigil.api.server import Security, Server
+from vigil.api.server import Past, Security, Server
 from vigil.api.stream_service import DefinitionReader
 from vigil.clock import SystemClock
 from vigil.config import GrpcConfig
 from vigil.events.log import EventLog
 from vigil.events.outbox import Outbox
+from vigil.events.verdicts import Verdicts
 from vigil.fleet.policy import SourcePolicy
 from vigil.spec import CaptureBackend
 from vigil.store.database import Database
@@ -55,7 +56,7 @@ def open_site(outbox: tuple[Database, Outbox], videos: Path) -> Any:
         server = Server(
             GrpcConfig(**{"address": "127.0.0.1:0", "grace_s": 1.0, **grpc_changes}),
             fleet=fleet,
-            log=EventLog(database, box),
+            past=Past(EventLog(database, box), Verdicts(database, StillClock())),
             reader=DefinitionReader(
                 policy=SourcePolicy(file_roots=(videos,)),
                 default_backend=CaptureBackend.OPENCV,

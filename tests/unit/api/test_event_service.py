@@ -157,8 +157,6 @@ async def test_a_wrong_list_is_refused(
 async def test_what_is_not_served_says_so(site: Site) -> None:
     stub = EventServiceStub(site.channel)
     for call, name in (
-        (stub.ReportVerdict(pb.ReportVerdictRequest()), "ReportVerdict"),
-        (stub.ListVerdicts(pb.ListVerdictsRequest()), "ListVerdicts"),
         (
             stub.ListEvents(pb.ListEventsRequest(filter=pb.EventFilter(attributes={"a": "b"}))),
             "filter.attributes",

@@ -12,6 +12,7 @@ import structlog.testing
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 
+from tests.unit.api.memory_fleet import an_event
 from vigil.api.guard import RULES, Caller, Guard
 from vigil.api.server import Security
 from vigil.spec import Source, StreamSpec
@@ -25,7 +26,7 @@ METHODS: dict[str, MethodDescriptor] = {
     for method in service.methods
 }
 VIEWER, OPERATOR, ADMIN = Role.VIEWER, Role.OPERATOR, Role.ADMIN
-# The least role, and what a tenant may: its own streams, what is listed of them, anything, nothing.
+# The least role, and what a tenant may: its own streams, what is listed of them, anything.
 EXPECTED = {
     "/vigil.v1.StreamService/AddStream": (ADMIN, "own"),
     "/vigil.v1.StreamService/UpdateStream": (ADMIN, "own"),
@@ -36,8 +37,8 @@ EXPECTED = {
     "/vigil.v1.StreamService/GetBaseline": (VIEWER, "own"),
     "/vigil.v1.EventService/WatchEvents": (VIEWER, "listed"),
     "/vigil.v1.EventService/ListEvents": (VIEWER, "listed"),
-    "/vigil.v1.EventService/ReportVerdict": (OPERATOR, "nothing"),
-    "/vigil.v1.EventService/ListVerdicts": (VIEWER, "nothing"),
+    "/vigil.v1.EventService/ReportVerdict": (OPERATOR, "own"),
+    "/vigil.v1.EventService/ListVerdicts": (VIEWER, "listed"),
     "/vigil.v1.AnalysisService/DetectImage": (OPERATOR, "anything"),
     "/vigil.v1.AnalysisService/ClassifyImage": (OPERATOR, "anything"),
     "/vigil.v1.AnalysisService/AnalyzeFrames": (OPERATOR, "own"),
@@ -58,6 +59,7 @@ def tokens(tmp_path: Path) -> TokenFile:
 async def guarded(open_site: Any, tokens: TokenFile) -> AsyncIterator[Any]:
     tokens.add("first", role=Role.ADMIN, prefixes=())
     async with open_site(security=Security(guard=Guard(tokens)), reflection=True) as site:
+        await site.outbox.append([an_event(stream_id=STREAM)])
         yield site
 
 
@@ -80,6 +82,8 @@ def request_for(path: str) -> Any:
     for name in ("spec", "stream"):
         if name in fields:
             getattr(message, name).stream_id = STREAM
+    if "verdict" in fields:
+        message.verdict.episode_id = an_event().episode_id  # happened on STREAM
     return message
 
 
@@ -205,6 +209,12 @@ def streams(site: Any) -> Any:
     [
         ("/vigil.v1.EventService/WatchEvents", lambda e: events_pb2.WatchEventsResponse(event=e)),
         ("/vigil.v1.EventService/ListEvents", lambda e: events_pb2.ListEventsResponse(events=[e])),
+        (
+            "/vigil.v1.EventService/ListVerdicts",
+            lambda e: events_pb2.ListVerdictsResponse(
+                verdicts=[events_pb2.Verdict(stream_id=e.stream_id, event=e)]
+            ),
+        ),
     ],
 )
 def test_events_of_other_tenants_are_left_out(path: str, make: Callable[[Any], Any]) -> None:
@@ -212,3 +222,21 @@ def test_events_of_other_tenants_are_left_out(path: str, make: Callable[[Any], A
     mine, theirs = (make(events_pb2.Event(stream_id=name)) for name in ("a-1", "b-1"))
     assert "a-1" in str(Guard().shown(path, caller, mine))
     assert "b-1" not in str(Guard().shown(path, caller, theirs))
+
+
+async def test_a_tenant_learns_nothing_of_episodes_that_are_not_its_own(
+    guarded: Any, tokens: TokenFile
+) -> None:
+    secret = tokens.add("site-b", role=Role.OPERATOR, prefixes=("b-",))
+    answers = []
+    for episode_id in (an_event().episode_id, "0" * 32):
+        request = events_pb2.ReportVerdictRequest(
+            verdict=events_pb2.Verdict(episode_id=episode_id, value=events_pb2.Verdict.WRONG)
+        )
+        call = guarded.channel.unary_unary(
+            "/vigil.v1.EventService/ReportVerdict", lambda message: message.SerializeToString()
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call(request, metadata=(("authorization", f"Bearer {secret}"),), timeout=10)
+        answers.append((refused.value.code(), refused.value.details()))
+    assert answers[0] == answers[1]
