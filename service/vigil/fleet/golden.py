@@ -6,6 +6,7 @@ while no other frame waits, and its events are kept from the outbox.
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,11 +95,13 @@ class VirtualCamera:
         )
         accounts = self._hosts.accounts
         try:
+            self._place(clip, spec, hearing)
             async with asyncio.timeout(clip.duration_s * SLACK + SLACK_S):
-                await self._hosts.place_own(spec, hearing)
                 await hearing.ended.wait()
         except TimeoutError:
             hearing.problem = "live cameras left too little capacity"
+        except Unavailable as error:
+            hearing.problem = str(error)
         finally:
             await self._hosts.take_away(STREAM_ID)
             account = accounts.account(STREAM_ID)
@@ -115,6 +118,17 @@ class VirtualCamera:
             frames=tuple(hearing.frames),
             events=tuple(hearing.events),
         )
+
+    def _place(self, clip: GoldenClip, spec: StreamSpec, hearing: "_Hearing") -> None:
+        # handed over open: a host may neither reach the state folder nor be its owner
+        try:
+            clip_fd = os.open(clip.video, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise Unavailable(f"{clip.video} cannot be read: {error.strerror}") from error
+        try:
+            self._hosts.place_clip(spec, clip_fd, hear=hearing)
+        finally:
+            os.close(clip_fd)
 
     def _frame(self, told: FrameWitnessed) -> GoldenFrame:
         score = np.frombuffer(told.score, np.float32)

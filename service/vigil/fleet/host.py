@@ -225,6 +225,14 @@ class HostKeeper:
         if self._child is not None:
             self._begin(placed)
 
+    def place_clip(self, spec: StreamSpec, clip_fd: int) -> None:
+        """Play an open file once, in this process or not at all. Raises Unavailable."""
+        self.expect_process()
+        placed = _Placed(spec, self._free.pop(), asyncio.Event())
+        self._placed[spec.stream_id] = placed
+        self._begin(placed, descriptors=(clip_fd,))
+        placed.played = True
+
     def change(self, spec: StreamSpec) -> None:
         """Give a placed stream a new definition with the same source."""
         self._placed[spec.stream_id].spec = spec
@@ -267,14 +275,16 @@ class HostKeeper:
             self._child.send(StopProcess())
             await self._child.stop(grace_s)
 
-    def _begin(self, placed: _Placed) -> None:
+    def _begin(self, placed: _Placed, *, descriptors: tuple[int, ...] = ()) -> None:
         assert self._page is not None
+        assert self._child is not None
         placed.stopped.clear()
         self._page.ledger(placed.record).clear()  # ours to write until the host has the stream
         self._world.accounts.begin(placed.spec.stream_id, self._page, placed.record)
         source = placed.spec.source
         REDACTOR.remember(source.password, user=source.username)
-        self.send(StartStream(record=placed.record, spec=placed.spec))
+        start = StartStream(record=placed.record, spec=placed.spec)
+        self._child.send(start, descriptors=descriptors)
 
     def _take(self, parcel: Parcel[FromHost]) -> None:
         match parcel.message:

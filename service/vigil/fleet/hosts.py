@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from vigil.clock import Clock
+from vigil.errors import Unavailable
 from vigil.fleet.engine import EngineKeeper
 from vigil.fleet.host import HostKeeper, HostWorld
 from vigil.fleet.intake import EventIntake, EventSink
@@ -97,10 +98,17 @@ class Hosts:
         host.place(spec)  # before it is started: others may fill it while it is
         await host.start()
 
-    async def place_own(self, spec: StreamSpec, hear: Hear) -> None:
-        """Run a stream of the service's own: ``hear`` takes all that is said of it, events too."""
+    def place_clip(self, spec: StreamSpec, clip_fd: int, *, hear: Hear) -> None:
+        """Play an open file of the service's own on a host that runs: no process is started for it.
+
+        ``hear`` takes all that is said of it, events too. Raises Unavailable.
+        """
+        host = max(self._hosts, key=lambda each: (each.ready, each.room))
+        if not (host.ready and host.room):
+            raise Unavailable("no host has room")
         self._own[spec.stream_id] = hear
-        await self.place(spec)
+        self._host_of[spec.stream_id] = host
+        host.place_clip(spec, clip_fd)
 
     async def take_away(self, stream_id: str) -> None:
         """Stop a stream, wherever it runs, and wait until nothing of it is left."""

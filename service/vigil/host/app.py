@@ -19,7 +19,7 @@ from vigil.host.capture import configure_process
 from vigil.host.confinement import confine
 from vigil.host.context import HostContext, Transit, detections_of
 from vigil.host.engine_link import EngineLink
-from vigil.host.golden import tell_of
+from vigil.host.golden import HeldClip, tell_of
 from vigil.host.http_proxy import HttpProxy
 from vigil.host.pictures import Pictures
 from vigil.host.pushes import Pushes
@@ -67,6 +67,7 @@ class Room:
     reader: Reader | None
     leaving: bool = False
     pushing: bool = False  # frames that clients pushed may still be queued
+    clip: HeldClip | None = None  # a golden one's file, as long as the camera plays it
 
     def reads(self) -> bool:
         """Whether frames can still come in, once it is leaving.
@@ -189,7 +190,7 @@ class Host:
             case DetachEngine():
                 self._lose_engine()
             case StartStream() as start:
-                self._start_stream(start)
+                self._start_stream(start, parcel.descriptors)
             case UpdateStream(spec=spec):
                 if spec.stream_id in self._rooms:
                     self._rooms[spec.stream_id].camera.change(spec)
@@ -219,13 +220,14 @@ class Host:
         room = self._rooms.get(stream_id)
         return room.camera if room else None
 
-    def _start_stream(self, start: StartStream) -> None:
+    def _start_stream(self, start: StartStream, descriptors: list[int]) -> None:
         source = start.spec.source
         REDACTOR.remember(source.password, user=source.username)
         first = start.record * SLOTS_A_STREAM
         golden = source.pace is Pace.WAITED
+        clip = HeldClip(descriptors.pop(0)) if golden else None
         camera = Camera(
-            start.spec,
+            clip.spec(start.spec) if clip is not None else start.spec,
             self._context,
             record=start.record,
             # with one slot, a frame waits for the result of the one before
@@ -235,7 +237,8 @@ class Host:
         reader = None
         if not start.spec.source.pushed:
             reader = Reader(camera, self._context)
-        self._rooms[start.spec.stream_id] = Room(camera, reader, pushing=reader is None)
+        pushing = reader is None
+        self._rooms[start.spec.stream_id] = Room(camera, reader, pushing=pushing, clip=clip)
         if reader is not None:
             reader.start()
 
@@ -257,6 +260,8 @@ class Host:
             if room.leaving and not room.reads() and not room.camera.ledger.in_flight():
                 self._run_posted()  # the reader's last word: its run is over
                 room.camera.abandon_wishes()
+                if room.clip is not None:
+                    room.clip.close()
                 del self._rooms[stream_id]
                 self._control.send(StreamStopped(stream_id=stream_id))
 

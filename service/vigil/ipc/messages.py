@@ -50,7 +50,7 @@ class DetachEngine(Message, frozen=True, kw_only=True):
 
 
 class StartStream(Message, frozen=True, kw_only=True):
-    """Open a camera. ``record`` is its place among the counters."""
+    """Open a camera. ``record`` is its place among the counters. Descriptor: a golden clip's file."""
 
     record: int
     spec: StreamSpec
