@@ -141,7 +141,7 @@ class Guard:
     def changed_stream(self, path: str, request: Any) -> str | None:
         """The stream that a request changes; None for calls that change none."""
         rule = RULES.get(path)
-        return rule.stream_id(request) if rule and rule.role is Role.ADMIN else None
+        return rule.named(request) if rule and rule.role is Role.ADMIN else None
 
     def shown(self, path: str, caller: Caller, response: Any) -> Any:
         """The response with other tenants' streams left out; None where nothing is left to say."""

@@ -8,12 +8,11 @@ from rich.progress import Progress
 
 from vigil.accuracy.golden import by_metric, figures_of
 from vigil.accuracy.golden_clips import built_in_clips, clips_in, truth_of
-from vigil.app import configure_log
 from vigil.cli.offline import Found, Offline, Video
 from vigil.cli.output import columns, echo_json
-from vigil.config import LogConfig
 from vigil.data import Detections, Event, TrackState
 from vigil.fleet.golden import STREAM_ID, GoldenBox, GoldenClip, GoldenFrame, PlayedClip
+from vigil.logs import configure_logs
 from vigil.spec import Source, StreamSpec
 from vigil.vision.manifest import Manifest, default_model, load_manifest
 
@@ -48,7 +47,7 @@ def golden(
     as_json: bool,
 ) -> None:
     """What a running service publishes as vigil_accuracy{source="golden"}, measured offline."""
-    configure_log(LogConfig(level="warning"))  # to stderr: stdout is for JSON
+    configure_logs(level="warning", form="console")  # to stderr: stdout is for JSON
     name = model or default_model(device, models_dir=models_dir)
     manifest = load_manifest(name, models_dir=models_dir)
     wanted = clips_in(clips) if clips is not None else built_in_clips(cache)
