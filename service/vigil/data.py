@@ -63,6 +63,24 @@ class Detections:
         )
 
 
+GRID_HW = (72, 128)
+"""Cells that a picture is divided into, whatever its size: 4 px wide in a net's input of 512."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What one picture looks like, cell by cell.
+
+    ``change`` is how much the cell that differs most from the picture before differs, in grey levels;
+    255 for a first picture. ``edges`` is the mean of half the sum of both slopes (Sobel), at most 255.
+    """
+
+    seq: int  # of the frame in its run, those that were not analysed counted
+    colour: U8  # (72, 128, 3) BGR
+    edges: U8  # (72, 128)
+    change: float
+
+
 class TrackState(StrEnum):
     """How sure the tracker is of a track."""
 

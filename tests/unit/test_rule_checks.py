@@ -4,6 +4,7 @@ import pytest
 
 from vigil.spec import (
     AbsenceRule,
+    CameraHealthRule,
     DirectionRule,
     GroundPoint,
     IntrusionRule,
@@ -76,6 +77,7 @@ def test_sound_rules_are_accepted(rule):
             ),
             "speed.ground[3].x_m",
         ),
+        (CameraHealthRule(rule_id="r", duration_s=0.5), "camera_health.duration"),
         (LoiteringRule(rule_id="r", duration_s=0), "loitering.duration"),
         (LoiteringRule(rule_id="r", duration_s=9, radius=0), "loitering.radius"),
         (ParkingRule(rule_id="r", duration_s=math.nan), "parking.duration"),

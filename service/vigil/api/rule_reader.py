@@ -7,6 +7,8 @@ from vigil.api.times import duration_s
 from vigil.errors import FieldViolation, InvalidRequest, NotServedYet
 from vigil.spec import (
     AbsenceRule,
+    CameraCheck,
+    CameraHealthRule,
     Direction,
     DirectionRule,
     GroundPoint,
@@ -31,7 +33,9 @@ DEFAULT_HYSTERESIS = 0.01
 DEFAULT_TOLERANCE_DEGREES = 60.0
 DEFAULT_RADIUS = 0.1
 DEFAULT_TIME_ZONE = "UTC"
+DEFAULT_FAULT_S = 5.0
 
+_WITHOUT_OBJECTS = ("marker", "camera_health")  # class and score do not apply
 _DIRECTIONS = {
     rules_pb2.LineRule.DIRECTION_UNSPECIFIED: Direction.BOTH,
     rules_pb2.LineRule.BOTH: Direction.BOTH,
@@ -58,7 +62,7 @@ def rule_from_message(field: str, message: rules_pb2.Rule) -> Rule:
     make, parameters = _READERS[kind]
     common = (
         {}
-        if kind == "marker"
+        if kind in _WITHOUT_OBJECTS
         else {"classes": tuple(message.classes), "min_score": message.min_score}
     )
     return make(rule_id=message.rule_id, **common, **parameters(path, getattr(message, kind)))
@@ -157,6 +161,20 @@ def _absence(path: str, absence: rules_pb2.AbsenceRule) -> dict[str, Any]:
     }
 
 
+def _camera_health(path: str, health: rules_pb2.CameraHealthRule) -> dict[str, Any]:
+    names = rules_pb2.CameraHealthRule.Check
+    known = {getattr(names, check.name): check for check in CameraCheck}
+    if not set(health.checks) <= set(known):
+        raise InvalidRequest(
+            [FieldViolation(f"{path}.checks", f"use {', '.join(CameraCheck.__members__)}")]
+        )
+    given = health.HasField("duration")
+    return {
+        "checks": tuple(known[check] for check in health.checks),
+        "duration_s": duration_s(health.duration) if given else DEFAULT_FAULT_S,
+    }
+
+
 def _update_s(message: Any) -> float:
     """The update interval of a kind that has one."""
     given = message.HasField("update_interval")
@@ -195,4 +213,5 @@ _READERS: dict[str, tuple[Callable[..., Rule], Callable[[str, Any], dict[str, An
     "parking": (ParkingRule, _parking),
     "intrusion": (IntrusionRule, _intrusion),
     "absence": (AbsenceRule, _absence),
+    "camera_health": (CameraHealthRule, _camera_health),
 }

@@ -6,6 +6,7 @@ from typing import Any
 from vigil.api.times import duration
 from vigil.spec import (
     AbsenceRule,
+    CameraHealthRule,
     DirectionRule,
     IntrusionRule,
     LineRule,
@@ -27,7 +28,7 @@ def rule_message(rule: Rule) -> rules_pb2.Rule:
     """A rule as calls return it, defaults filled in."""
     kind, parameters = _WRITERS[type(rule)]
     common: dict[str, Any] = {"rule_id": rule.rule_id}
-    if not isinstance(rule, MarkerRule):
+    if not isinstance(rule, MarkerRule | CameraHealthRule):
         common |= {"classes": rule.classes, "min_score": rule.min_score}
     return rules_pb2.Rule(**common, **{kind: parameters(rule)})
 
@@ -124,6 +125,12 @@ _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
         "intrusion",
         lambda rule: rules_pb2.IntrusionRule(
             polygon=point_messages(rule.polygon), schedule=_schedule_message(rule.schedule)
+        ),
+    ),
+    CameraHealthRule: (
+        "camera_health",
+        lambda rule: rules_pb2.CameraHealthRule(
+            checks=[check.name for check in rule.checks], duration=duration(rule.duration_s)
         ),
     ),
     AbsenceRule: (

@@ -15,6 +15,7 @@ from vigil.host.sampling import Sampler
 from vigil.rules import Moment, RuleSet
 from vigil.spec import Source, StreamSpec
 from vigil.tracking import Tracker
+from vigil.vision.glance import Glancer
 from vigil.vision.letterbox import Letterbox
 from vigil.vision.manifest import Manifest
 
@@ -65,36 +66,57 @@ class Offline:
             run=1,
             class_names=manifest.classes,
             labels=spec.labels,
+            masks=spec.privacy_masks,
         )
+        self._glancer = Glancer()
+        self._frames = 0
         self._last: Moment | None = None
 
     def picture(self, image: U8) -> Detections:
         """Normalised detections of a picture by itself."""
-        return self._thresholds.keep(self._detect(image))
+        return self._thresholds.keep(self._detect(*self._draw(image)))
 
     def frame(self, image: U8, time_s: float) -> Found:
         """The next analysed frame of the video; times increase."""
-        every = self._detect(image)
+        drawn, letterbox = self._draw(image)
+        every = self._detect(drawn, letterbox)
         found = self._thresholds.keep(every)
         moment = Moment(time_s=time_s, utc_s=time_s, captured_s=time_s)
-        tracks = self._tracker.advance(found, time_s=time_s)
-        events = tuple(self._rules.advance(moment, tracks))
+        events = self._judge(drawn, letterbox, moment)
+        tracks = () if self._rules.blind else self._tracker.advance(found, time_s=time_s)
+        events += self._rules.advance(moment, tracks)
         self._last = moment
-        return Found(found, self._thresholds.drop(every), tracks, events)
+        return Found(found, self._thresholds.drop(every), tracks, tuple(events))
 
     def finish(self) -> tuple[Event, ...]:
         """The video is over: what is still open ends."""
         return tuple(self._rules.finish(self._last)) if self._last is not None else ()
 
-    def _detect(self, image: U8) -> Detections:
+    def _judge(self, drawn: U8, letterbox: Letterbox, moment: Moment) -> list[Event]:
+        """What rules say of the picture itself, as `vigil.host.run` asks them."""
+        self._frames += 1
+        if not self._rules.wants_glances:
+            return []
+        was_sick = self._rules.sick
+        glance = self._glancer.glance(drawn, letterbox, seq=self._frames)
+        events = self._rules.judge(moment, glance)
+        if was_sick and not self._rules.sick:
+            self._tracker.forget()
+        return events
+
+    def _draw(self, image: U8) -> tuple[U8, Letterbox]:
+        """The net's input, and how the picture lies in it."""
         manifest = self._runner.manifest
         letterbox = Letterbox.fit(image.shape[:2], manifest.input_hw, stretch=manifest.stretch)
         drawn = np.empty((*manifest.input_hw, 3), np.uint8)
         letterbox.draw(image, drawn)
+        return drawn, letterbox
+
+    def _detect(self, drawn: U8, letterbox: Letterbox) -> Detections:
         found = self._runner.infer([drawn]).found[0]
         if found is None:
             raise DamagedModel(
-                f"{manifest.name!r} answered with what is no number; run `vigil models verify`"
+                f"{self._runner.manifest.name!r} answered with what is no number; run `vigil models verify`"
             )
         return Detections(
             xyxy=letterbox.to_source_normalised(found.xyxy),

@@ -9,7 +9,7 @@ import structlog
 from msgspec.structs import replace
 
 from vigil.clock import Anchor
-from vigil.data import U8, Detections, Event, Outcome, StreamState, Track
+from vigil.data import U8, Detections, Event, Glance, Outcome, StreamState, Track
 from vigil.errors import Unavailable
 from vigil.host.context import HostContext, mask_areas
 from vigil.host.engine_link import SlotPool
@@ -66,6 +66,7 @@ class Frame:
     seq: int
     moment: Moment
     letterbox: Letterbox
+    glance: Glance | None  # where a rule wants it
     picture: U8 | None
     then: tuple[Then, ...]
     # of those who wait for a snapshot: a dropped frame leaves them waiting
@@ -177,6 +178,7 @@ class Camera:
             if masks:
                 mask_areas(picture, masks)
             letterbox.draw(picture, target)
+            glance = run.glance(target, letterbox, seq=seq)
         except Exception:  # whatever it is: the frame is accounted for, and its slot free again
             self.slots.give_back(slot)
             self.ledger.outcome("dropped_error")
@@ -185,7 +187,8 @@ class Camera:
         kept = picture.copy() if wishes else None
         ready_s = self._context.clock.monotonic_s()
         self._context.page.times.observe("resize", ready_s - started_s)
-        frame = Frame(self, run, seq, moment, letterbox, kept, (*then, *self._witness), wishes)
+        witnessed = (*then, *self._witness)
+        frame = Frame(self, run, seq, moment, letterbox, glance, kept, witnessed, wishes)
         message = FrameReady(
             slot=slot,
             camera=self.record,
@@ -248,9 +251,10 @@ class Camera:
         run, clock, times = frame.run, self._context.clock, self._context.page.times
         started_s = clock.monotonic_s()
         try:
+            events = run.judge(frame.glance, frame.moment) if frame.glance is not None else []
             tracks = run.track(found, frame.moment)
             tracked_s = clock.monotonic_s()
-            events = run.rule(tracks, frame.moment)
+            events += run.rule(tracks, frame.moment)
         except Exception:  # one camera's rules must not end the process that others share
             log.exception(
                 "rules_failed", stream_id=self.spec.stream_id, run=run.number, seq=frame.seq

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vigil.clock import Anchor
-from vigil.data import Detections, Event, Track
+from vigil.data import U8, Detections, Event, Glance, Track
 from vigil.host.context import HostContext
 from vigil.rules import Moment, RuleSet
 from vigil.spec import StreamSpec
 from vigil.tracking import Tracker, TrackerSettings
+from vigil.vision.glance import Glancer
+from vigil.vision.letterbox import Letterbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,10 @@ class Thresholds:
 
 
 class Run:
-    """Belongs to the host's loop, but for `next_seq`, `entered` and `left`, which readers call, too."""
+    """Belongs to the host's loop.
+
+    Readers call `next_seq`, `glance`, `entered` and `left`, too.
+    """
 
     def __init__(
         self, number: int, spec: StreamSpec, context: HostContext, *, anchor: Anchor
@@ -65,7 +70,9 @@ class Run:
             run=number,
             class_names=context.settings.classes,
             labels=spec.labels,
+            masks=spec.privacy_masks,
         )
+        self._glancer = Glancer()
         self._lock = threading.Lock()
         self._seq = -1
         self._in_flight = 0
@@ -101,8 +108,24 @@ class Run:
         """The time of a frame for tracker and rules."""
         return Moment(time_s=time_s, utc_s=self.anchor.to_utc_s(time_s), captured_s=captured_s)
 
+    def glance(self, drawn: U8, letterbox: Letterbox, *, seq: int) -> Glance | None:
+        """The look of a picture in the net's input, where a rule wants it; the reader calls it."""
+        if not self._rules.wants_glances:
+            return None
+        return self._glancer.glance(drawn, letterbox, seq=seq)
+
+    def judge(self, glance: Glance, moment: Moment) -> list[Event]:
+        """What the rules say of a frame's picture; called before `track`."""
+        was_sick = self._rules.sick
+        events = self._rules.judge(moment, glance)
+        if was_sick and not self._rules.sick:  # who is there now is not who was there before
+            self._tracker.forget()
+        return events
+
     def track(self, found: Detections, moment: Moment) -> tuple[Track, ...]:
-        """Take a frame's detections into the tracks."""
+        """Take a frame's detections into the tracks; none where its picture shows nothing."""
+        if self._rules.blind:
+            return ()
         kept = self.thresholds.keep(found)
         return self._tracker.advance(kept, time_s=moment.time_s)
 
@@ -115,7 +138,9 @@ class Run:
         """Take a changed definition; rules that are gone end their episodes."""
         self.thresholds = thresholds_of(spec, context)
         self._tracker.retune(self.thresholds.tracker_settings())
-        return self._rules.replace(spec.rules, labels=spec.labels, moment=self._now())
+        return self._rules.replace(
+            spec.rules, labels=spec.labels, moment=self._now(), masks=spec.privacy_masks
+        )
 
     def finish(self) -> list[Event]:
         """The run is over: what is still open ends with its last frame."""

@@ -146,5 +146,8 @@ class AreaWatch(Protocol):
     def settle(self, moment: Moment, *, frame: int) -> Iterator[Event]:
         """Everybody in this frame was heard; ``frame`` is its index in the run."""
 
+    def resume(self, moment: Moment) -> Iterator[Event]:
+        """The camera shows something again; the members have left."""
+
     def close(self, moment: Moment, reason: Reason) -> Iterator[Event]:
         """The rule or the run is over; the members have left."""

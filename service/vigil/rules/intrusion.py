@@ -61,6 +61,10 @@ class IntrusionWatch:
             yield from intruder.cease(moment, at_s=moment.time_s, reason=Reason.SCHEDULE)
         self._intruders.clear()
 
+    def resume(self, moment: Moment) -> Iterator[Event]:
+        """The intruders have left."""
+        yield from ()
+
     def close(self, moment: Moment, reason: Reason) -> Iterator[Event]:
         """The intruders have left."""
         yield from ()

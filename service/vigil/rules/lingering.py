@@ -108,7 +108,7 @@ class LingeringWatch:
     def left(self, member: Member, departure: Departure, moment: Moment) -> Iterator[Event]:
         """Out of sight is remembered for a while; out of the area, loiterers may come back."""
         halt = self._halts.pop(member.track_id)
-        may_return = departure.reason is Reason.LOST or (
+        may_return = departure.reason in (Reason.LOST, Reason.CAMERA) or (
             departure.reason is Reason.LEFT and self._radius is not None
         )
         if may_return:
@@ -123,6 +123,10 @@ class LingeringWatch:
         for halt in [h for h in self._remembered if moment.time_s - h.seen_s > self._memory_s]:
             self._remembered.remove(halt)
             yield from self._end(halt, moment, reason=Reason.LOST)
+
+    def resume(self, moment: Moment) -> Iterator[Event]:
+        """Who was there before is remembered, and may still be."""
+        yield from ()
 
     def close(self, moment: Moment, reason: Reason) -> Iterator[Event]:
         """Those who are remembered end, too."""

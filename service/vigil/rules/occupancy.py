@@ -63,6 +63,11 @@ class OccupancyWatch:
             else:
                 yield from condition.cease(moment, at_s=at_s, reason=over, count=count, limit=limit)
 
+    def resume(self, moment: Moment) -> Iterator[Event]:
+        """What was open ends, and nobody has been counted yet."""
+        yield from self.close(moment, Reason.CAMERA)
+        self._changed_s = moment.time_s
+
     def close(self, moment: Moment, reason: Reason) -> Iterator[Event]:
         """End what is open."""
         for _, limit, condition in self._limits:
@@ -118,6 +123,11 @@ class AbsenceWatch:
             yield from self._absence.cease(moment, at_s=changed_s, reason=Reason.CAME)
         else:
             yield from self._absence.hold(moment, at_s=max(changed_s, self._watching_s))
+
+    def resume(self, moment: Moment) -> Iterator[Event]:
+        """No picture is no absence: it is reckoned anew."""
+        yield from self.close(moment, Reason.CAMERA)
+        self._changed_s = moment.time_s
 
     def close(self, moment: Moment, reason: Reason) -> Iterator[Event]:
         """End what is open."""

@@ -27,7 +27,7 @@ class Reporter:
             edge=edge,
             occurrence=subject.next_occurrence(rule_id, edge),
         )
-        return Episode(self, kind, occurrence, subject)
+        return Episode(self, kind, occurrence, subject, rule_id=rule_id)
 
     def scene_episode(self, kind: str, *, rule_id: str, edge: str, occurrence: int) -> "Episode":
         """An episode that is about no one track."""
@@ -43,6 +43,24 @@ class Reporter:
                 occurrence=occurrence,
             ),
             None,
+            rule_id=rule_id,
+        )
+
+    def camera_episode(self, kind: str, *, occurrence: int) -> "Episode":
+        """An episode of a camera check, which is no rule's: its type names it."""
+        return Episode(
+            self,
+            kind,
+            Occurrence(
+                stream_id=self.stream_id,
+                run=self.run,
+                rule=kind,
+                track=None,
+                edge=kind,
+                occurrence=occurrence,
+            ),
+            None,
+            rule_id=None,
         )
 
     def class_name(self, class_id: int) -> str | None:
@@ -58,6 +76,7 @@ class Episode:
     kind: str  # the event's type
     occurrence: Occurrence
     subject: Subject | None
+    rule_id: str | None  # None: a camera check's
     step: int = 0
 
     def new(self, moment: Moment, *, at_s: float, **attributes: JsonScalar) -> Event:
@@ -83,7 +102,7 @@ class Episode:
             phase=phase,
             stream_id=occurrence.stream_id,
             run=occurrence.run,
-            rule_id=occurrence.rule,
+            rule_id=self.rule_id,
             track_id=occurrence.track,
             class_name=None if track is None else reporter.class_name(track.class_id),
             score=None if track is None else round(track.score, 4),

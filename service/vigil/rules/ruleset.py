@@ -1,13 +1,15 @@
 """All rules of one stream at work on one run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vigil.data import Event, Track, TrackState
+from vigil.data import GRID_HW, Event, Glance, Track, TrackState
 from vigil.rules.area import AreaWatch
+from vigil.rules.camera_health import HealthWatch
 from vigil.rules.direction import DirectionWatch
 from vigil.rules.geometry import LineField, ZoneField
 from vigil.rules.intrusion import IntrusionWatch
@@ -21,6 +23,7 @@ from vigil.rules.subject import Moment, Reason, Subject
 from vigil.rules.zone import ZoneWatch
 from vigil.spec import (
     AbsenceRule,
+    CameraHealthRule,
     DirectionRule,
     IntrusionRule,
     LineRule,
@@ -28,13 +31,16 @@ from vigil.spec import (
     MarkerRule,
     OccupancyRule,
     ParkingRule,
+    Point,
     Rule,
     SpeedRule,
     TrackRule,
     ZoneRule,
 )
 
-Watch: TypeAlias = AreaWatch | LineWatch | TrackWatch | MarkerWatch
+Bool = NDArray[np.bool_]
+Watch: TypeAlias = AreaWatch | LineWatch | TrackWatch | MarkerWatch | HealthWatch
+Polygon: TypeAlias = tuple[Point, ...]
 
 
 class RuleSet:
@@ -43,7 +49,8 @@ class RuleSet:
     Deterministic: the same rules, moments and tracks give the same events with the same ids. Objects
     are followed from their first detection, and spoken of once they are confirmed, of a class that
     the rule is about, and sure enough; events then bear the time at which they happened. Frames in
-    which an object was not detected change nothing for it. Called by one thread, frame by frame.
+    which an object was not detected change nothing for it. Called by one thread, frame by frame:
+    `judge` first, where there is a glance, then `advance`.
     """
 
     def __init__(
@@ -54,27 +61,57 @@ class RuleSet:
         run: int,
         class_names: tuple[str, ...],
         labels: dict[str, str],
+        masks: Sequence[Polygon] = (),
     ) -> None:
+        self._hidden = _cells_within(masks)
         self._reporter = Reporter(
             stream_id=stream_id, run=run, class_names=class_names, labels=labels
         )
         self._subjects: dict[int, Subject] = {}
         self._frame = -1
-        self._arrange([_watch(rule, self._reporter) for rule in rules])
+        self._arrange([_watch(rule, self._reporter, self._hidden) for rule in rules])
+
+    @property
+    def wants_glances(self) -> bool:
+        """Whether a rule looks at the pictures themselves."""
+        return self._health is not None
+
+    @property
+    def blind(self) -> bool:
+        """Whether the picture that was judged last is not fit to track and judge objects by."""
+        return self._health is not None and self._health.blind
+
+    @property
+    def sick(self) -> bool:
+        """Whether an open event says that the camera shows nothing."""
+        return self._health is not None and self._health.sick
+
+    def judge(self, moment: Moment, glance: Glance) -> list[Event]:
+        """Take one frame's picture. Where the camera is well again, objects begin anew: see `sick`."""
+        if self._health is None:
+            return []
+        was_sick = self._health.sick
+        events = list(self._health.judge(moment, glance))
+        if was_sick and not self._health.sick:
+            events += self._resume(moment)
+        return events
 
     def advance(self, moment: Moment, tracks: tuple[Track, ...]) -> list[Event]:
         """Take one frame's tracks, lost and tentative ones too, and return what happened.
 
         A track that was given before and is missing now is given up. Events come in the order in
-        which they happened, as far as this frame tells.
+        which they happened, as far as this frame tells. A frame that was judged blind counts as not seen:
+        nothing begins or ends by it.
         """
         self._frame += 1
-        events = list(self._lose(moment, tracks))
-        seen = self._follow(moment, tracks)
-        if seen:
-            events += self._see(moment, seen)
-        for watch in self._areas:
-            events += watch.settle(moment, frame=self._frame)
+        events: list[Event] = []
+        if not self.blind:
+            events += self._lose(moment, tracks)
+            seen = self._follow(moment, tracks)
+            if seen:
+                events += self._see(moment, seen)
+            for watch in self._areas:
+                events += watch.settle(moment, frame=self._frame)
         for marker in self._markers:
             events.append(marker.mark(moment, tracks, frame=self._frame))
         if len(events) > 1:
@@ -82,13 +119,19 @@ class RuleSet:
         return events
 
     def replace(
-        self, rules: tuple[Rule, ...], *, labels: dict[str, str], moment: Moment
+        self,
+        rules: tuple[Rule, ...],
+        *,
+        labels: dict[str, str],
+        moment: Moment,
+        masks: Sequence[Polygon] = (),
     ) -> list[Event]:
         """Put other rules in place of the present ones, on the running stream.
 
         Rules that are the same as before go on undisturbed; those that changed begin anew, and what
         they and removed ones had open ends, as seen by their reason ``rule_changed``.
         """
+        self._hidden = _cells_within(masks)
         present = {watch.rule.rule_id: watch for watch in self._watches}
         kept = {rule.rule_id for rule in rules if _is_same(rule, present.get(rule.rule_id))}
         events: list[Event] = []
@@ -98,7 +141,9 @@ class RuleSet:
         self._reporter.labels = dict(labels)
         self._arrange(
             [
-                present[rule.rule_id] if rule.rule_id in kept else _watch(rule, self._reporter)
+                present[rule.rule_id]
+                if rule.rule_id in kept
+                else _watch(rule, self._reporter, self._hidden)
                 for rule in rules
             ]
         )
@@ -116,11 +161,12 @@ class RuleSet:
 
     def _arrange(self, watches: list[Watch]) -> None:
         self._watches = watches
-        apart = LineWatch | TrackWatch | MarkerWatch
+        apart = LineWatch | TrackWatch | MarkerWatch | HealthWatch
         self._areas = [watch for watch in watches if not isinstance(watch, apart)]
         self._lines = [watch for watch in watches if isinstance(watch, LineWatch)]
         self._presences = [watch for watch in watches if isinstance(watch, TrackWatch)]
         self._markers = [watch for watch in watches if isinstance(watch, MarkerWatch)]
+        self._health = next((watch for watch in watches if isinstance(watch, HealthWatch)), None)
         self._zone_field = ZoneField([watch.area.polygon for watch in self._areas])
         self._line_field = LineField([watch.rule.points for watch in self._lines])
 
@@ -167,9 +213,25 @@ class RuleSet:
             for presence in self._presences:
                 yield from presence.lose(subject, moment)
 
+    def _resume(self, moment: Moment) -> Iterator[Event]:
+        """The camera is well again: whoever was there before was last seen before."""
+        for subject in self._subjects.values():
+            for line in self._lines:
+                line.lose(subject)
+            for presence in self._presences:
+                yield from presence.lose(subject, moment)
+        self._subjects.clear()
+        for watch in self._areas:
+            for member, departure in watch.area.empty(Reason.CAMERA):
+                yield from watch.left(member, departure, moment)
+            yield from watch.resume(moment)
+
     def _close(self, watch: Watch, moment: Moment, reason: Reason) -> Iterator[Event]:
         if isinstance(watch, LineWatch | MarkerWatch):
             return  # their events are instant: nothing is open
+        if isinstance(watch, HealthWatch):
+            yield from watch.close(moment, reason)
+            return
         if isinstance(watch, TrackWatch):
             yield from watch.close(self._subjects, moment, reason)
             return
@@ -195,7 +257,16 @@ def _visit(
             yield from watch.stayed(present, moment)
 
 
-def _watch(rule: Rule, reporter: Reporter) -> Watch:  # noqa: C901  # one line a kind
+def _cells_within(polygons: Sequence[Polygon]) -> Bool:
+    """Which cells of a glance, (72, 128), have their middle in one of the polygons."""
+    rows, columns = GRID_HW
+    y, x = np.mgrid[:rows, :columns]
+    middles = np.stack(((x + 0.5) / columns, (y + 0.5) / rows), axis=-1).reshape(-1, 2)
+    within = np.array(ZoneField(polygons).inside(middles), np.bool_).reshape(-1, rows, columns)
+    return np.asarray(within.any(axis=0))
+
+
+def _watch(rule: Rule, reporter: Reporter, hidden: Bool) -> Watch:  # noqa: C901  # one line a kind
     match rule:
         case ZoneRule():
             return ZoneWatch(rule, reporter)
@@ -217,6 +288,8 @@ def _watch(rule: Rule, reporter: Reporter) -> Watch:  # noqa: C901  # one line a
             return SpeedWatch(rule, reporter)
         case LoiteringRule() | ParkingRule():
             return LingeringWatch(rule, reporter)
+        case CameraHealthRule():
+            return HealthWatch(rule, reporter, hidden)
 
 
 def _is_same(rule: Rule, watch: Watch | None) -> bool:

@@ -33,6 +33,9 @@ class Reason(StrEnum):
     LEFT = "left"  # it was seen to go
     LOST = "lost"  # the tracker gave it up; it ended when it was last seen
     CAME = "came"  # of an absence, of too few: somebody came
+    RECOVERED = "recovered"  # of a camera's fault: its pictures are as ever again
+    ACCEPTED = "accepted"  # of another view: it has stayed, and is the camera's own now
+    CAMERA = "camera"  # the camera showed nothing to judge by
     SCHEDULE = "schedule"  # the rule does not watch at this hour
     RULE_CHANGED = "rule_changed"
     RUN_ENDED = "run_ended"

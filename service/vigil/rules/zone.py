@@ -80,6 +80,10 @@ class ZoneWatch:
         """Nothing is about the zone as a whole."""
         yield from ()
 
+    def resume(self, moment: Moment) -> Iterator[Event]:
+        """Nothing is about the area as a whole."""
+        yield from ()
+
     def close(self, moment: Moment, reason: Reason) -> Iterator[Event]:
         """Nothing else is open."""
         yield from ()

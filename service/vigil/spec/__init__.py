@@ -8,6 +8,8 @@ from vigil.spec.checks import ID_PATTERN, MAX_LAPSE_S, MAX_POINTS
 from vigil.spec.rules import (
     AbsenceRule,
     AreaRule,
+    CameraCheck,
+    CameraHealthRule,
     Direction,
     DirectionRule,
     GroundPoint,
@@ -45,6 +47,8 @@ __all__ = [
     "MAX_RULES",
     "AbsenceRule",
     "AreaRule",
+    "CameraCheck",
+    "CameraHealthRule",
     "CaptureBackend",
     "Direction",
     "DirectionRule",

@@ -16,6 +16,7 @@ from vigil.spec.checks import (
 )
 from vigil.spec.rules import (
     AbsenceRule,
+    CameraHealthRule,
     DirectionRule,
     IntrusionRule,
     LineRule,
@@ -36,6 +37,7 @@ MAX_SPEED_M_PER_S = 1000.0
 MAX_GROUND_M = 1e6
 MAX_WINDOWS = 64
 DAY_S = 86400.0
+LEAST_FAULT_S = 1.0  # a lorry in front of the lens is no fault
 
 
 def rule_violations(field: str, rule: Rule) -> Iterator[FieldViolation]:
@@ -45,6 +47,11 @@ def rule_violations(field: str, rule: Rule) -> Iterator[FieldViolation]:
             f"{field}.rule_id", "use 1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit"
         )
     if isinstance(rule, MarkerRule):
+        return
+    if isinstance(rule, CameraHealthRule):
+        yield from check_seconds(
+            f"{field}.camera_health.duration", rule.duration_s, least=LEAST_FAULT_S
+        )
         return
     yield from check_score(f"{field}.min_score", rule.min_score)
     yield from check_classes(f"{field}.classes", rule.classes)

@@ -180,6 +180,29 @@ class AbsenceRule(msgspec.Struct, frozen=True, kw_only=True, tag="absence"):
     min_score: float = 0.0
 
 
+class CameraCheck(StrEnum):
+    """What can be wrong with a camera's pictures."""
+
+    FROZEN = "frozen"
+    DARK = "dark"
+    COVERED = "covered"
+    DEFOCUSED = "defocused"
+    MOVED = "moved"
+    SLOW = "slow"  # its frame rate collapsed
+
+
+class CameraHealthRule(msgspec.Struct, frozen=True, kw_only=True, tag="camera_health"):
+    """The camera itself, judged by its pictures. Publishes camera.frozen, camera.dark and so on.
+
+    New after ``duration_s``, update, end. While an event other than camera.slow is open, the stream's
+    other rules say nothing.
+    """
+
+    rule_id: str
+    checks: tuple[CameraCheck, ...] = ()  # empty: all
+    duration_s: float = 5.0
+
+
 AreaRule: TypeAlias = (
     OccupancyRule
     | DirectionRule
@@ -189,4 +212,4 @@ AreaRule: TypeAlias = (
     | IntrusionRule
     | AbsenceRule
 )
-Rule: TypeAlias = ZoneRule | LineRule | TrackRule | MarkerRule | AreaRule
+Rule: TypeAlias = ZoneRule | LineRule | TrackRule | MarkerRule | CameraHealthRule | AreaRule

@@ -19,7 +19,7 @@ from vigil.spec.checks import (
     check_score,
 )
 from vigil.spec.rule_checks import rule_violations
-from vigil.spec.rules import Point, Rule
+from vigil.spec.rules import CameraHealthRule, Point, Rule
 
 MAX_RULES = 64
 MAX_LABELS = 32
@@ -112,6 +112,11 @@ def _violations(spec: StreamSpec) -> Iterator[FieldViolation]:
     yield from _labels(spec.labels)
     for index, mask in enumerate(spec.privacy_masks):
         yield from check_points(f"privacy_masks[{index}].points", mask, least=3)
+    checks = [rule for rule in spec.rules if isinstance(rule, CameraHealthRule)]
+    if len(checks) > 1:  # their events would be the same ones
+        yield FieldViolation(
+            "rules", "at most one camera_health rule a stream; name all its checks"
+        )
     seen: set[str] = set()
     for index, rule in enumerate(spec.rules):
         field = f"rules[{index}]"

@@ -79,6 +79,10 @@ class Tracker:
         self._begin(detections, boxes, free=free, worthy=detections.score >= start)
         return tracks.values(frame=self._frame, time_s=time_s)
 
+    def forget(self) -> None:
+        """Give all tracks up; their ids are not used again."""
+        self._tracks.keep(np.zeros(len(self._tracks), np.bool_))
+
     def _gain(self, detections: Detections, boxes: F64, area: F64) -> F64:
         """How much each pair of a track and a detection is worth, (T, N); above 0 it may be made."""
         tracks, settings = self._tracks, self._settings

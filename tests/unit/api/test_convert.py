@@ -18,6 +18,8 @@ from vigil.errors import FieldViolation, InvalidRequest, NotServedYet, VigilErro
 from vigil.fleet.policy import SourcePolicy
 from vigil.spec import (
     AbsenceRule,
+    CameraCheck,
+    CameraHealthRule,
     CaptureBackend,
     Direction,
     DirectionRule,
@@ -83,6 +85,13 @@ kinds = st.one_of(
         }
     ),
     st.just({"stationary": {}}),
+    st.fixed_dictionaries(
+        {
+            "camera_health": st.fixed_dictionaries(
+                {}, optional={"checks": st.lists(st.integers(0, 9)), "duration": durations}
+            )
+        }
+    ),
     st.just({}),
 )
 rules = st.tuples(st.fixed_dictionaries({"rule_id": texts, "min_score": numbers}), kinds).map(
@@ -230,6 +239,7 @@ RULES: tuple[Rule, ...] = (
     ParkingRule(rule_id="a", polygon=AREA, duration_s=300.0, min_score=0.25),
     IntrusionRule(rule_id="a", polygon=AREA, schedule=NIGHT),
     AbsenceRule(rule_id="a", duration_s=30.0, schedule=NIGHT),
+    CameraHealthRule(rule_id="a", checks=(CameraCheck.FROZEN, CameraCheck.SLOW), duration_s=3.0),
 )
 
 
@@ -249,6 +259,7 @@ def test_left_out_parameters_of_rules_get_their_defaults() -> None:
     def read(**kind: object) -> Rule:
         return rule_from_message("rules[0]", rules_pb2.Rule(rule_id="a", **kind))  # type: ignore[arg-type]
 
+    assert read(camera_health={}) == CameraHealthRule(rule_id="a")
     assert read(zone={}) == ZoneRule(rule_id="a", polygon=())
     assert read(line={}) == LineRule(rule_id="a", points=())
     assert read(track={}) == TrackRule(rule_id="a")
