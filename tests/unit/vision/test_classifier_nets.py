@@ -8,6 +8,7 @@ from vigil.errors import UnknownModel
 from vigil.training.classify.initialise import initialise
 from vigil.vision.nets.classifier import FAMILIES, Classifier, build_classifier
 from vigil.vision.nets.lenet import LeNet5, ScaledTanh, Subsample, TableConv
+from vigil.vision.nets.response_norm import ResponseNorm
 
 CLASSES = 4
 
@@ -64,6 +65,7 @@ def test_a_net_takes_the_class_count_and_a_batch_of_one(name: str) -> None:
     [
         (ScaledTanh(), (2, 3, 4, 4)),
         (Subsample(3), (2, 3, 4, 4)),
+        (ResponseNorm(alpha=0.3, k=2.0), (2, 7, 3, 3)),
         (TableConv(((0, 1), (1, 2), (0, 1, 2)), 3), (1, 3, 7, 7)),
     ],
 )
@@ -79,6 +81,12 @@ def test_gradients_of_our_own_layers_are_the_numerical_ones(
         return out
 
     assert torch.autograd.gradcheck(call, (x, *layer.parameters()))
+
+
+def test_our_response_norm_is_that_of_torch() -> None:
+    x = 40.0 * torch.randn(2, 9, 4, 4)
+    theirs = nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+    torch.testing.assert_close(ResponseNorm(alpha=1e-4, k=2.0)(x), theirs(x))
 
 
 def test_lenet_has_the_60000_weights_of_its_paper() -> None:

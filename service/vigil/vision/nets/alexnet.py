@@ -6,6 +6,8 @@ convolution. The paper says 224, its arithmetic (55 = (227 - 11) / 4 + 1) says 2
 
 from torch import Tensor, nn
 
+from vigil.vision.nets.response_norm import ResponseNorm
+
 
 class AlexNet(nn.Module):
     """Five convolutions, three full layers, local response normalisation, dropout.
@@ -26,11 +28,11 @@ class AlexNet(nn.Module):
         self.features = nn.Sequential(
             first,  # (B, 96, 55, 55)
             nn.ReLU(inplace=True),
-            _response_norm(),
+            ResponseNorm(alpha=1e-4, k=2.0),
             nn.MaxPool2d(3, 2),  # (B, 96, 27, 27)
             nn.Conv2d(96, 256, 5, padding=2, groups=groups),  # (B, 256, 27, 27)
             nn.ReLU(inplace=True),
-            _response_norm(),
+            ResponseNorm(alpha=1e-4, k=2.0),
             nn.MaxPool2d(3, 2),  # (B, 256, 13, 13)
             nn.Conv2d(256, 384, 3, padding=1),  # (B, 384, 13, 13)
             nn.ReLU(inplace=True),
@@ -55,8 +57,3 @@ class AlexNet(nn.Module):
         """(B, 3, input_px, input_px) to logits (B, classes)."""
         y: Tensor = self.head(self.features(x))
         return y
-
-
-def _response_norm() -> nn.LocalResponseNorm:
-    # The paper's alpha is 1e-4 on a sum of 5 squares; torch divides alpha by 5.
-    return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vigil.vision.nets.response_norm import ResponseNorm
+
 
 class Widths(NamedTuple):
     """Channels of an inception module: a row of the paper's table 1."""
@@ -74,7 +76,7 @@ class Inception(nn.Module):
 
 
 class GoogLeNet(nn.Module):
-    """Inputs under 96 px get a 3×3 stem of stride 1, batch norm, and auxiliary heads of 2×2 cells."""
+    """Inputs under 96 px get a 3×3 stem of stride 1 with one pool, batch norm, and auxiliary heads of 2×2 cells."""
 
     def __init__(self, *, classes: int, input_px: int = 224, dropout: float = 0.4) -> None:
         super().__init__()
@@ -114,16 +116,20 @@ def _stem() -> nn.Sequential:
     return nn.Sequential(
         Conv(3, 64, 7, stride=2, norm=False),  # (B, 64, 112, 112)
         nn.MaxPool2d(3, 2, ceil_mode=True),  # (B, 64, 56, 56)
-        nn.LocalResponseNorm(5),
+        ResponseNorm(alpha=2e-5, k=1.0),
         Conv(64, 64, 1, norm=False),
         Conv(64, 192, 3, norm=False),  # (B, 192, 56, 56)
-        nn.LocalResponseNorm(5),
+        ResponseNorm(alpha=2e-5, k=1.0),
         nn.MaxPool2d(3, 2, ceil_mode=True),  # (B, 192, 28, 28)
     )
 
 
 def _small_stem() -> nn.Sequential:
-    return nn.Sequential(Conv(3, 192, 3, norm=True))  # (B, 192, 32, 32)
+    return nn.Sequential(
+        Conv(3, 64, 3, norm=True),  # (B, 64, 32, 32)
+        nn.MaxPool2d(3, 2, ceil_mode=True),  # (B, 64, 16, 16)
+        Conv(64, 192, 3, norm=True),  # (B, 192, 16, 16)
+    )
 
 
 def _modules(channels: int, rows: tuple[Widths, ...], *, norm: bool) -> nn.Sequential:

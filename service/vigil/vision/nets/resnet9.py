@@ -7,7 +7,7 @@ many pictures a second so.
 
 from torch import Tensor, nn
 
-_WIDTHS = (64, 128, 256, 256)
+_WIDTHS = (32, 64, 256, 256)
 _LOGIT_SCALE = 0.125  # the source's: maxima over a plane are large
 
 
