@@ -1,8 +1,9 @@
 """`vigil train classifier`: from labelled pictures to a model, resumably."""
 
+import contextlib
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -13,10 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from vigil.cli.output import echo_json
 from vigil.training.classify.examples import (
     ExampleSet,
-    read_archive,
-    read_examples,
+    read_parts,
     read_pixels,
-    split_by_group,
 )
 from vigil.training.classify.export import ClassifierFacts
 from vigil.training.classify.finish import finish
@@ -59,6 +58,13 @@ from vigil.vision.nets.classifier import FAMILIES
 )
 @click.option("--group", default="", help="Regular expression: its parentheses are a file's group.")
 @click.option("--val-share", type=click.FloatRange(0.01, 0.9), default=0.2, show_default=True)
+@click.option(
+    "--test-share",
+    type=click.FloatRange(0, 0.5),
+    default=0.0,
+    show_default=True,
+    help="Groups that are judged once, at the very end.",
+)
 @click.option(
     "--input", "input_px", type=click.IntRange(16, 512), help="Pixels a side (the net's)."
 )
@@ -104,6 +110,7 @@ def classifier(
     models_dir: Path,
     group: str,
     val_share: float,
+    test_share: float,
     input_px: int | None,
     device: str,
     precision: str,
@@ -115,7 +122,10 @@ def classifier(
     console = Console(stderr=True)
     model = name or arch
     recipe = _recipe(arch, input_px or FAMILIES[arch].input_px, **flags)
-    training, validation, test = _parts(data, group=group, val_share=val_share, seed=recipe.seed)
+    parts = read_parts(
+        data, group_pattern=group, val_share=val_share, test_share=test_share, seed=recipe.seed
+    )
+    training, validation, test = parts.training, parts.validation, parts.test
     folder = run_folder or Path("runs") / model
     trainer = ClassifierTrainer(
         recipe, training.classes, folder, device=device, precision=precision
@@ -125,9 +135,11 @@ def classifier(
     console.print(
         f"{len(training.examples)} pictures to learn from, {len(validation.examples)} to validate"
     )
-    learnt = _labelled(training, recipe.input_px)
-    held_out = _labelled(validation, recipe.input_px)
-    if not _run(trainer, learnt, held_out, console):
+    learnt = labelled(training, recipe.input_px)
+    held_out = labelled(validation, recipe.input_px)
+    with stoppable() as stopping, training_bar(console, "training") as show:
+        finished = trainer.run(learnt, held_out, stopping=stopping, show=show)
+    if not finished:
         console.print(f"stopped at step {trainer.step}; the same command goes on from there")
         return
     facts = ClassifierFacts(
@@ -142,7 +154,7 @@ def classifier(
         held_out,
         facts,
         models_dir,
-        test=_labelled(test, recipe.input_px) if test is not None else None,
+        test=labelled(test, recipe.input_px) if test is not None else None,
         baselines_from=learnt if baselines else None,
     )
     if as_json:
@@ -178,47 +190,39 @@ def _recipe(arch: str, input_px: int, **flags: Any) -> ClassifierRecipe:
     )
 
 
-def _parts(
-    data: Path, *, group: str, val_share: float, seed: int
-) -> tuple[ExampleSet, ExampleSet, ExampleSet | None]:
-    """Pictures to learn from, to choose by, and, of an archive, to judge by."""
-    archive = data.suffix == ".npz"
-    examples = (
-        read_archive(data, part="train") if archive else read_examples(data, group_pattern=group)
-    )
-    training, validation = split_by_group(examples, val_share=val_share, seed=seed)
-    return training, validation, read_archive(data, part="test") if archive else None
-
-
-def _labelled(examples: ExampleSet, input_px: int) -> Labelled:
+def labelled(examples: ExampleSet, input_px: int) -> Labelled:
+    """The pictures of a part as pixels, with their labels."""
     return Labelled(read_pixels(examples, input_px=input_px), examples.labels)
 
 
-def _run(
-    trainer: ClassifierTrainer, training: Labelled, validation: Labelled, console: Console
-) -> bool:
-    stopping = threading.Event()
-    before: dict[int, Callable[..., Any] | int | None] = {
-        number: signal.signal(number, lambda *_: stopping.set())
+@contextlib.contextmanager
+def stoppable() -> Iterator[Callable[[], bool]]:
+    """Gives what says whether Ctrl-C or SIGTERM asked for an orderly end."""
+    asked = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: asked.set())
         for number in (signal.SIGTERM, signal.SIGINT)
     }
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def training_bar(console: Console, what: str) -> Iterator[Callable[[int, int, float], None]]:
+    """A bar with time left; gives what `ClassifierTrainer.run` shows its progress with."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(),
     )
-    try:
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task("training", completed=trainer.step)
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(what, total=None)
 
-            def show(step: int, total: int, loss: float) -> None:
-                told = f"loss {loss:.2f}"
-                if trainer.history:
-                    told += f", validation {trainer.history[-1].val_accuracy:.3f}"
-                bar.update(task, completed=step, total=total, description=told)
+        def show(step: int, total: int, loss: float) -> None:
+            bar.update(task, completed=step, total=total, description=f"{what}: loss {loss:.2f}")
 
-            return trainer.run(training, validation, stopping=stopping.is_set, show=show)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        yield show

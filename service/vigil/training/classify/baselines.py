@@ -31,16 +31,23 @@ def compare(
     training: tuple[F32, I64], validation: tuple[F32, I64], settings: Settings | None = None
 ) -> dict[str, float]:
     """The accuracy of each baseline on features (N, D) and labels (N,), standardised by training's."""
-    how = settings or Settings()
     (known, labels), (asked, truth) = training, validation
-    mean, spread = known.mean(axis=0), known.std(axis=0) + 1e-4
-    known, asked = (known - mean) / spread, (asked - mean) / spread
-    answers = {
-        "nearest_neighbours": nearest(known, labels, asked, neighbours=how.neighbours),
-        "linear_svm": linear(known, labels, asked, loss=hinge, how=how),
-        "softmax_regression": linear(known, labels, asked, loss=cross_entropy, how=how),
+    known, asked = standardised(known, asked)
+    return {
+        name: accuracy(answer(known, labels, asked, settings or Settings()), truth)
+        for name, answer in BASELINES.items()
     }
-    return {name: round(float((found == truth).mean()), 4) for name, found in answers.items()}
+
+
+def standardised(known: F32, asked: F32) -> tuple[F32, F32]:
+    """Features of both sets (N, D) and (M, D), less the mean and over the spread of the first."""
+    mean, spread = known.mean(axis=0), known.std(axis=0) + np.float32(1e-4)
+    return (known - mean) / spread, (asked - mean) / spread
+
+
+def accuracy(answers: I64, truth: I64) -> float:
+    """The share of right answers."""
+    return round(float((answers == truth).mean()), 4)
 
 
 def nearest(known: F32, labels: I64, asked: F32, *, neighbours: int) -> I64:
@@ -113,3 +120,17 @@ def linear(
             weights = weights + speed
     answers: I64 = (asked @ weights).argmax(axis=1)
     return answers
+
+
+# Labels of what is asked (M, D), learnt from what is known (N, D) with its labels (N,).
+BASELINES: dict[str, Callable[[F32, I64, F32, Settings], I64]] = {
+    "nearest_neighbours": lambda known, labels, asked, how: nearest(
+        known, labels, asked, neighbours=how.neighbours
+    ),
+    "linear_svm": lambda known, labels, asked, how: linear(
+        known, labels, asked, loss=hinge, how=how
+    ),
+    "softmax_regression": lambda known, labels, asked, how: linear(
+        known, labels, asked, loss=cross_entropy, how=how
+    ),
+}

@@ -44,7 +44,7 @@ class ExampleSet:
         return replace(self, examples=tuple(examples))
 
 
-def read_examples(path: Path, *, group_pattern: str = "") -> ExampleSet:
+def read_examples(path: Path, *, group_pattern: str = "", least_classes: int = 2) -> ExampleSet:
     """A folder that has a folder for each class, or a CSV with the columns file, class and, at will, group.
 
     ``group_pattern`` is a regular expression: what its first parentheses match of a file's name is its
@@ -57,7 +57,7 @@ def read_examples(path: Path, *, group_pattern: str = "") -> ExampleSet:
             "or a .csv with the columns file and class"
         )
     classes = tuple(sorted({name for _, name, _ in rows}))
-    if len(classes) < 2:
+    if len(classes) < least_classes:
         raise UnusableDataSet(f"{path} has the one class {classes[0]!r}; a classifier needs two")
     index = {name: i for i, name in enumerate(classes)}
     pattern = _compiled(group_pattern)
@@ -121,6 +121,34 @@ def split_by_group(
                 "from another camera, or change the share or the groups"
             )
     return parts
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Pictures to learn from, to choose by and, where there are such, to judge by at the very end."""
+
+    training: ExampleSet
+    validation: ExampleSet
+    test: ExampleSet | None
+
+
+def read_parts(
+    path: Path, *, group_pattern: str = "", val_share: float, test_share: float = 0.0, seed: int
+) -> Parts:
+    """A labelled set in parts that share no group; an archive's part `test` is its test part.
+
+    ``test_share`` and ``val_share`` are of the whole, archives aside. Raises UnusableDataSet.
+    """
+    if path.suffix == ".npz":
+        learnt, held = split_by_group(
+            read_archive(path, part="train"), val_share=val_share, seed=seed
+        )
+        return Parts(learnt, held, read_archive(path, part="test"))
+    rest, test = read_examples(path, group_pattern=group_pattern), None
+    if test_share > 0:
+        rest, test = split_by_group(rest, val_share=test_share, seed=seed + 1)
+        val_share = val_share / (1.0 - test_share)
+    return Parts(*split_by_group(rest, val_share=val_share, seed=seed), test)
 
 
 def read_pixels(data: ExampleSet, *, input_px: int) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +12,7 @@ from vigil.data import F32
 from vigil.training.classify.baselines import compare
 from vigil.training.classify.export import ClassifierFacts, write_classifier
 from vigil.training.classify.features import features_of, pixels_of
+from vigil.training.classify.insight import activation_maps, first_filters
 from vigil.training.classify.judge import F64, fit_temperature, judge
 from vigil.training.classify.loop import ClassifierTrainer, Labelled, logits_of
 from vigil.training.classify.report import report, write_report
@@ -55,24 +57,37 @@ def finish(
         }
     if baselines_from is not None:
         described["baselines"] = beside_baselines(net, baselines_from, test or validation)
-    write_report(trainer.folder / "report.json", described)
-    _draw(trainer, validation, logits)
+    pictures = _draw(trainer, net, validation, logits)
+    write_report(trainer.folder, facts.name, described, pictures)
     return described, write_classifier(net, facts, after, models_dir)
 
 
-def _draw(trainer: ClassifierTrainer, validation: Labelled, logits: F64) -> None:
-    """Plots beside the report, where matplotlib is installed."""
-    if importlib.util.find_spec("matplotlib") is None:
-        return
-    from vigil.training.classify.plots import write_plots  # matplotlib takes half a second
+def _draw(
+    trainer: ClassifierTrainer, net: Classifier, validation: Labelled, logits: F64
+) -> list[Path]:
+    """The report's pictures; curves and the like where matplotlib is installed."""
+    folder = trainer.folder / "plots"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths: list[Path] = []
+    if importlib.util.find_spec("matplotlib") is not None:
+        from vigil.training.classify.plots import write_plots  # matplotlib takes half a second
 
-    write_plots(
-        trainer.folder / "plots",
-        history=trainer.history,
-        classes=trainer.classes,
-        data=validation,
-        logits=logits,
-    )
+        paths += write_plots(
+            folder,
+            history=trainer.history,
+            classes=trainer.classes,
+            data=validation,
+            logits=logits,
+            temperature=float(net.temperature),
+        )
+    example = validation.images[int((logits.argmax(axis=1) == validation.labels).argmax())]
+    for name, sheet in (
+        ("filters", first_filters(net)),
+        ("activations", activation_maps(net, example, device=trainer.device)),
+    ):
+        paths.append(folder / f"{name}.png")
+        cv2.imwrite(str(paths[-1]), sheet)
+    return paths
 
 
 def beside_baselines(

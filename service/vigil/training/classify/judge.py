@@ -75,13 +75,23 @@ def _log_loss(logits: F64, labels: NDArray[np.int64], temperature: float) -> flo
     return float(-chosen.mean())
 
 
-def _calibration_error(chances: F64, labels: NDArray[np.int64]) -> float:
-    """The mean distance of probability and accuracy over bins of the probability of the answer."""
+def reliability(logits: F64, labels: NDArray[np.int64], *, temperature: float = 1.0) -> F64:
+    """Answers by how sure they were: rows of mean probability, accuracy and share of pictures (bins, 3)."""
+    return _reliability(np.exp(_log_softmax(logits / temperature)), labels)
+
+
+def _reliability(chances: F64, labels: NDArray[np.int64]) -> F64:
     sure = chances.max(axis=1)
     right = chances.argmax(axis=1) == labels
     bins = np.minimum((sure * _BINS).astype(int), _BINS - 1)
-    gaps = [
-        abs(right[bins == b].mean() - sure[bins == b].mean()) * (bins == b).mean()
+    rows = [
+        (sure[bins == b].mean(), right[bins == b].mean(), (bins == b).mean())
         for b in np.unique(bins)
     ]
-    return float(sum(gaps))
+    return np.array(rows, np.float64).reshape(-1, 3)
+
+
+def _calibration_error(chances: F64, labels: NDArray[np.int64]) -> float:
+    """The mean distance of probability and accuracy over bins of the probability of the answer."""
+    sure, right, share = _reliability(chances, labels).T
+    return float((np.abs(sure - right) * share).sum())

@@ -111,7 +111,7 @@ class ClassifierTrainer:
         checkpoint = self.folder / "checkpoint.safetensors"
         if not checkpoint.is_file():
             return False
-        if (self.folder / "recipe.json").read_bytes() != self._recipe_json():
+        if self._recipe_of_run() != (self.recipe, self.classes):
             raise AnotherRun(
                 f"{self.folder} holds a run with another recipe or other classes; "
                 "name a new folder, or remove that run"
@@ -262,6 +262,12 @@ class ClassifierTrainer:
     def _autocast(self) -> torch.autocast:
         mixed = self.precision != "float32"
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=mixed)
+
+    def _recipe_of_run(self) -> tuple[ClassifierRecipe, tuple[str, ...]]:
+        """The folder's; what an older version did not know has its default."""
+        described = msgspec.json.decode((self.folder / "recipe.json").read_bytes())
+        recipe = msgspec.convert(described["recipe"], ClassifierRecipe)
+        return recipe, tuple(described["classes"])
 
     def _recipe_json(self) -> bytes:
         described = {"recipe": msgspec.to_builtins(self.recipe), "classes": self.classes}

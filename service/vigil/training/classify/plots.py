@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vigil.training.classify.judge import F64
+from vigil.training.classify.judge import F64, reliability
 from vigil.training.classify.loop import Epoch, Labelled
 
 _TILE_PX = 128
@@ -21,14 +21,25 @@ _CAPTION_PX = 18
 
 
 def write_plots(
-    folder: Path, *, history: Sequence[Epoch], classes: Sequence[str], data: Labelled, logits: F64
+    folder: Path,
+    *,
+    history: Sequence[Epoch],
+    classes: Sequence[str],
+    data: Labelled,
+    logits: F64,
+    temperature: float = 1.0,
 ) -> list[Path]:
-    """Write curves.png, confusion.png and mistakes.png of logits (N, classes) for pictures; gives paths."""
+    """Write curves, confusion, calibration and mistakes.png of logits (N, classes); gives their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.png" for name in ("curves", "confusion", "mistakes")]
-    _save(_curves(history), paths[0])
-    _save(_confusion(classes, data.labels, logits.argmax(axis=1)), paths[1])
-    cv2.imwrite(str(paths[2]), _mistakes(classes, data, logits))
+    figures = {
+        "curves": _curves(history),
+        "confusion": _confusion(classes, data.labels, logits.argmax(axis=1)),
+        "calibration": _calibration(data, logits, temperature),
+    }
+    paths = [folder / f"{name}.png" for name in (*figures, "mistakes")]
+    for path, figure in zip(paths[:-1], figures.values(), strict=True):
+        _save(figure, path)
+    cv2.imwrite(str(paths[-1]), _mistakes(classes, data, logits))
     return paths
 
 
@@ -64,6 +75,19 @@ def _confusion(
     axes.set_xticks(range(len(classes)), classes, rotation=90)
     axes.set_yticks(range(len(classes)), classes)
     axes.set(xlabel="answer", ylabel="truth")
+    return figure
+
+
+def _calibration(data: Labelled, logits: F64, temperature: float) -> Figure:
+    """How often answers are right against how sure they are, as learnt and with the temperature."""
+    figure = Figure(figsize=(4.5, 4.5))
+    axes = figure.subplots()
+    axes.plot((0, 1), (0, 1), color="grey", linewidth=1, label="honest")
+    for fitted, label in ((1.0, "as learnt"), (temperature, f"temperature {temperature:.2f}")):
+        rows = reliability(logits, data.labels, temperature=fitted)
+        axes.plot(rows[:, 0], rows[:, 1], marker="o", label=label)
+    axes.set(xlabel="probability of the answer", ylabel="share that is right")
+    axes.legend()
     return figure
 
 

@@ -30,9 +30,48 @@ def report(
     }
 
 
-def write_report(path: Path, described: dict[str, Any]) -> None:
-    """Write a report as JSON."""
-    path.write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def write_report(
+    folder: Path, name: str, described: dict[str, Any], pictures: Sequence[Path]
+) -> None:
+    """Write report.json, and report.md with the pictures, into a run's folder."""
+    text = json.dumps(described, indent=2, ensure_ascii=False)
+    (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "report.md").write_text(_page(folder, name, described, pictures), encoding="utf-8")
+
+
+def _page(folder: Path, name: str, described: dict[str, Any], pictures: Sequence[Path]) -> str:
+    recalls = [
+        f"| {label} | {'–' if recall is None else format(recall, '.3f')} |"
+        for label, recall in described["recall"].items()
+    ]
+    before, after = described["calibration_error_uncalibrated"], described["calibration_error"]
+    right = f"accuracy {described['accuracy']:.3f}, balanced {described['balanced_accuracy']:.3f}"
+    fitted = f"temperature {described['temperature']:.2f}"
+    lines = [
+        f"# {name}\n",
+        f"Validation: {right}; {fitted}, calibration error {before:.3f} to {after:.3f}.\n",
+    ]
+    if "test" in described:
+        test = described["test"]
+        lines.append(f"Test: accuracy {test['accuracy']:.3f} of {test['pictures']} pictures.\n")
+    if "baselines" in described:
+        lines += [*_comparison(described), ""]
+    lines += ["| class | recall |\n|---|---|", *recalls, ""]
+    lines += [
+        f"## {path.stem}\n\n![{path.stem}]({path.relative_to(folder)})\n" for path in pictures
+    ]
+    return "\n".join(lines)
+
+
+def _comparison(described: dict[str, Any]) -> list[str]:
+    """The net beside the baselines, all judged on the same pictures."""
+    own = described.get("test", described)["accuracy"]
+    rows = [
+        f"| {baseline.replace('_', ' ')} on {given} | {found:.3f} |"
+        for given, accuracies in described["baselines"].items()
+        for baseline, found in accuracies.items()
+    ]
+    return ["| classifier | accuracy |\n|---|---|", f"| **this net** | {own:.3f} |", *rows]
 
 
 def summary(classes: Sequence[str], described: dict[str, Any]) -> list[str]:

@@ -76,7 +76,7 @@ class Inception(nn.Module):
 
 
 class GoogLeNet(nn.Module):
-    """Inputs under 96 px get a 3×3 stem of stride 1 with one pool, batch norm, and auxiliary heads of 2×2 cells."""
+    """Inputs under 96 px get a stem of 3×3s and one pool, batch norm, and auxiliary heads of 2×2 cells."""
 
     def __init__(self, *, classes: int, input_px: int = 224, dropout: float = 0.4) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Local response normalisation (Krizhevsky, Sutskever, Hinton, 2012, section 3.3), of AlexNet and GoogLeNet."""
+"""Local response normalisation, of AlexNet and GoogLeNet (Krizhevsky and others, 2012, section 3.3)."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ class ResponseNorm(nn.Module):
     """x / (k + alpha · the sum of the squares of 5 neighbouring maps) ^ 0.75, as the paper writes it.
 
     What `nn.LocalResponseNorm` computes with 5 times this alpha. That one goes through a pool in three
-    dimensions; with this one, which adds shifted maps, AlexNet learns twice as many pictures a second on a CPU.
+    dimensions; with this one, which adds shifted maps, AlexNet learns twice as many pictures a second (CPU).
     """
 
     def __init__(self, *, alpha: float, k: float) -> None:

@@ -39,8 +39,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_tells_one_json_object(place: Path) -> None:
     told = json.loads((place / "told.json").read_text())
     assert told["accuracy"] >= 0.9
+    drawn = {"filters", "activations"}
     if importlib.util.find_spec("matplotlib"):
-        assert (place / "run" / "plots" / "confusion.png").is_file()
+        drawn |= {"curves", "confusion", "calibration", "mistakes"}
+    assert {path.stem for path in (place / "run" / "plots").iterdir()} == drawn
+    page = (place / "run" / "report.md").read_text()
+    assert all(f"plots/{name}.png" in page for name in drawn)
+    assert "linear svm on features" in page
     assert np.array(told["confusion"]).sum() == 12
     assert set(told["recall"]) == set(CLASSES)
     assert told["baselines"]["pixels"]["linear_svm"] > 0.8
@@ -62,6 +67,41 @@ def test_the_result_is_a_model_that_classifies(place: Path) -> None:
     assert chances.shape == (9, 3)
     assert (chances.argmax(1) == crops.labels).mean() >= 0.8
     assert "recall" in manifest.card_path.read_text()
+
+
+def test_evaluation_says_what_the_served_model_answers(place: Path) -> None:
+    asked = write_folders(place / "asked", count=5)
+    for extra in asked.glob("level/*"):  # a set may lack a class
+        extra.unlink()
+    told = json.loads(evaluate(place, "asked", "--json").stdout)
+    assert told["pictures"] == 10
+    assert told["accuracy"] >= 0.8
+    assert told["top_2_accuracy"] >= told["accuracy"]
+    assert told["recall"]["level"] is None
+    assert 0 <= told["calibration_error"] <= 1
+    assert told["ms_per_crop"] > 0
+    text = evaluate(place, "asked", "--no-time", "--mirror").output
+    assert "of 10 pictures" in text
+
+
+def test_evaluation_refuses_classes_that_the_model_has_not(place: Path) -> None:
+    folder = place / "others" / "sideways"
+    folder.mkdir(parents=True)
+    cv2.imwrite(str(folder / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    result = CliRunner().invoke(main, evaluation(place, "others"))
+    assert result.exit_code == 1
+    assert "no class sideways; it knows above, below, level" in result.output
+
+
+def evaluation(place: Path, data: str, *arguments: str) -> list[str]:
+    models = ["--model", "place", "--models-dir", str(place / "models")]
+    return ["evaluate", "classifier", "--data", str(place / data), *models, *arguments]
+
+
+def evaluate(place: Path, data: str, *arguments: str) -> Result:
+    result = CliRunner().invoke(main, evaluation(place, data, *arguments))
+    assert result.exit_code == 0, result.output
+    return result
 
 
 def test_damaged_weights_are_refused(place: Path, tmp_path: Path) -> None:

@@ -26,8 +26,9 @@ def test_curves_confusion_and_mistakes_are_drawn(tmp_path: Path) -> None:
     paths = write_plots(
         tmp_path / "plots", history=history, classes=CLASSES, data=data, logits=logits
     )
-    assert [path.name for path in paths] == ["curves.png", "confusion.png", "mistakes.png"]
-    sheet = cv2.imread(str(paths[2]))
+    names = ["curves.png", "confusion.png", "calibration.png", "mistakes.png"]
+    assert [path.name for path in paths] == names
+    sheet = cv2.imread(str(paths[3]))
     assert sheet is not None
     shown = cv2.resize(data.images[4], (128, 128), interpolation=cv2.INTER_NEAREST)
     assert np.array_equal(sheet[:128, :128], shown)
