@@ -10,7 +10,7 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,8 +19,9 @@ import pytest
 
 from tests.support.http_camera import mjpeg_camera
 from tests.support.site import MARKER
-from tests.support.videos import Clips
+from tests.support.videos import Clips, write_clip
 from tests.support.waiting import until
+from vigil.v1 import events_pb2
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
@@ -118,22 +119,44 @@ ALL = [(file.stem, *query) for file in DASHBOARDS for query in queries(file)]
 
 
 @pytest.fixture(scope="module")
+def shared_site(
+    open_site: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """A site of its own: with a golden clip, whose labels are what the grid model says, and more."""
+    folder = tmp_path_factory.mktemp("golden")
+    write_clip(folder / "clip.mp4", frames=150)
+    rows = [f"{n},{i + 1},{i * 100},10,60,80,1,1,1" for n in range(1, 151) for i in range(3)]
+    (folder / "clip.mot.txt").write_text("\n".join(rows))
+    crossings = [f"{n / 10} line.cross across left" for n in range(1, 50, 2)]
+    (folder / "clip.events.txt").write_text("\n".join(["line across 0,0.5 1,0.5", *crossings]))
+    settings = {
+        "VIGIL_GOLDEN__ENABLED": "true",
+        "VIGIL_GOLDEN__FIRST_AFTER_S": "0",
+        "VIGIL_GOLDEN__FOLDER": str(folder),
+    }
+    with open_site(**settings) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
 def prometheus(
     shared_site: Any, clips: Clips, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("prometheus")
     site = shared_site
     site.add("gate", clips.long.as_uri(), source_loop=True, detect_fps=10, rules=[MARKER])
-    site.wait_marks("gate", 1)
+    (mark,) = site.wait_marks("gate", 1)
+    verdict = events_pb2.Verdict(episode_id=mark.episode_id, value=events_pb2.Verdict.CORRECT)
+    site.events.ReportVerdict(events_pb2.ReportVerdictRequest(verdict=verdict), timeout=10)
     with Prometheus(folder, target=site.vigil.addresses.http) as prometheus:
         until(
             lambda: prometheus.numbers(
                 "increase(vigil_latency_seconds_count[10s]) > 0 and on()"
                 ' count_over_time(vigil_frames_read_total{stream_id="gate"}[1m]) >= 5'
-                " and on() instance:vigil_latency_late:ratio_rate6h"
+                " and on() instance:vigil_latency_late:ratio_rate6h and on() vigil_accuracy"
             ),
-            timeout_s=40,
-            what="five scrapes and a round of rules",
+            timeout_s=90,
+            what="five scrapes, a round of rules and one of golden clips",
         )
         yield prometheus
     site.remove_all()
