@@ -24,6 +24,8 @@ from vigil.config import Config, listens_on_loopback
 from vigil.errors import InvalidConfig, VigilError
 from vigil.events.embedded import EmbeddedRedis
 from vigil.events.pipeline import EventPipeline
+from vigil.events.publisher import REASONS
+from vigil.events.redis_server import RISK_KINDS
 from vigil.events.settings import EventSettings
 from vigil.events.verdicts import Verdicts
 from vigil.fleet.child import check_user
@@ -192,6 +194,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
             config.http,
             registry=metrics.registry,
             ready=lambda: health.is_serving,
+            troubles=events.troubles,
             guard=security.guard,
             certificates=security.certificates,
         )
@@ -271,6 +274,8 @@ class _Scrape:
         page, ready = hosts.engine.page, hosts.engine.ready
         queue_frames, oldest_frame_s = page.queue() if page is not None else (0, 0.0)
         pending = self.events.outbox.pending()
+        redis_state = self.events.publisher.state.reason or "connected"
+        risks = {risk.kind for risk in self.events.risks}
         device = {}
         if ready is not None:
             device = {"device": ready.device, "precision": ready.precision, "model": ready.model}
@@ -282,6 +287,9 @@ class _Scrape:
             oldest_frame_s=oldest_frame_s,
             outbox_events=pending.events,
             outbox_oldest_s=pending.oldest_s,
+            outbox_degraded=self.events.outbox.state.degraded is not None,
+            redis={state: state == redis_state for state in ("connected", *REASONS)},
+            redis_risks={kind: kind in risks for kind in RISK_KINDS},
             device=device,
             classes=self.manifest.classes,
             verdicts=self._verdicts({stream.spec.stream_id for stream in self.fleet.book.all()}),

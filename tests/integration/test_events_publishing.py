@@ -24,6 +24,7 @@ from vigil.events.outbox import Outbox
 from vigil.events.pipeline import EventPipeline
 from vigil.events.publisher import Publisher, PublisherState
 from vigil.events.redis_link import RedisLink
+from vigil.events.redis_server import Risk
 from vigil.events.settings import EventSettings, NoHooks
 from vigil.store.database import Database
 from vigil.store.errors import StorageFailed
@@ -179,18 +180,41 @@ def test_a_server_without_scripts_gets_transactions(
 
 
 def test_what_may_lose_events_in_the_server_is_reported(tmp_path: Path) -> None:
-    async def warnings(url: str) -> tuple[str, ...]:
+    async def risks(url: str) -> tuple[Risk, ...]:
         async with pipeline(tmp_path / "state", url) as running, asyncio.timeout(DEADLINE_S):
             state = await running.publisher.wait_until(lambda state: state.connected)
             assert state.server is not None
-            return state.server.warnings
+            assert running.troubles() == [risk.text for risk in state.server.risks]
+            return state.server.risks
 
     with EmbeddedRedis() as good:
-        assert asyncio.run(warnings(good.url)) == ()
+        assert asyncio.run(risks(good.url)) == ()
     with EmbeddedRedis(options={"maxmemory-policy": "allkeys-lru", "appendonly": "no"}) as bad:
-        eviction, persistence = asyncio.run(warnings(bad.url))
-    assert "noeviction" in eviction
-    assert "appendonly yes" in persistence
+        eviction, persistence = asyncio.run(risks(bad.url))
+    assert eviction.kind == "eviction"
+    assert "noeviction" in eviction.text
+    assert persistence.kind == "persistence"
+    assert "appendonly yes" in persistence.text
+
+
+def test_settings_that_change_while_connected_are_noticed(
+    tmp_path: Path, server: EmbeddedRedis, admin: redis.Redis
+) -> None:
+    quick = msgspec.structs.replace(QUICK, trim_s=0.05, idle_s=0.05)
+
+    async def main() -> None:
+        async with pipeline(tmp_path, server.url, settings=quick) as running:
+            publisher = running.publisher
+            async with asyncio.timeout(DEADLINE_S):
+                await publisher.wait_until(lambda state: state.connected)
+                assert running.risks == ()
+                admin.config_set("maxmemory-policy", "allkeys-lru")
+                await publisher.wait_until(lambda state: bool(state.server and state.server.risks))
+                assert [risk.kind for risk in running.risks] == ["eviction"]
+                admin.config_set("maxmemory-policy", "noeviction")
+                await publisher.wait_until(lambda state: not (state.server and state.server.risks))
+
+    asyncio.run(main())
 
 
 def test_killing_redis_under_load_loses_nothing(tmp_path: Path, server: EmbeddedRedis) -> None:

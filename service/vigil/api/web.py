@@ -1,7 +1,7 @@
 """HTTP beside gRPC: metrics for Prometheus, liveness and readiness for whoever runs the service."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,7 +15,11 @@ from vigil.metrics.exposition import CONTENT_TYPE, Registry, render
 
 
 class WebServer:
-    """Serves /metrics, /healthz (the process answers) and /readyz (it analyses frames)."""
+    """Serves /metrics, /healthz (the process answers) and /readyz (it analyses frames).
+
+    What is wrong with the delivery of events is said by /healthz; it is 200 all the same, because to
+    start the service again would mend none of it.
+    """
 
     def __init__(
         self,
@@ -23,6 +27,7 @@ class WebServer:
         *,
         registry: Registry,
         ready: Callable[[], bool],
+        troubles: Callable[[], Sequence[str]],
         guard: Guard,
         certificates: Certificates | None,
     ) -> None:
@@ -31,6 +36,7 @@ class WebServer:
         self._config = config
         self._registry = registry
         self._ready = ready
+        self._troubles = troubles
         self._runner: web.AppRunner | None = None
         self._port = 0
 
@@ -76,7 +82,7 @@ class WebServer:
         return web.Response(body=render(self._registry), headers={"Content-Type": CONTENT_TYPE})
 
     async def _healthz(self, request: web.Request) -> web.Response:
-        return web.Response(text="alive\n")
+        return web.Response(text="".join(f"{line}\n" for line in ("alive", *self._troubles())))
 
     async def _readyz(self, request: web.Request) -> web.Response:
         if self._ready():

@@ -10,6 +10,7 @@ from vigil.events.log import EventLog
 from vigil.events.outbox import Outbox
 from vigil.events.publisher import Publisher
 from vigil.events.redis_link import check_url
+from vigil.events.redis_server import Risk
 from vigil.events.settings import EventHooks, EventSettings, NoHooks
 from vigil.store.database import Database
 from vigil.store.errors import DamagedState, StorageFailed
@@ -73,6 +74,23 @@ class EventPipeline:
             task.cancel()
         if kind is None and not self._told:
             self._raise_failure()
+
+    def troubles(self) -> list[str]:
+        """What is wrong with keeping or sending events at present, for people; empty: nothing."""
+        found = []
+        degraded, state = self.outbox.state.degraded, self.publisher.state
+        if degraded is not None:
+            found.append(f"events are lost: {degraded}")
+        if state.reason not in (None, "starting"):
+            waiting = self.outbox.pending().events
+            found.append(f"Redis takes no events ({state.reason}), {waiting} wait")
+        return found + [risk.text for risk in self.risks]
+
+    @property
+    def risks(self) -> tuple[Risk, ...]:
+        """What in the settings of the Redis server may lose events, as far as it has been seen."""
+        server = self.publisher.state.server
+        return () if server is None else server.risks
 
     def flush_within(self, seconds: float) -> None:
         """Wait no longer than that for Redis on leaving, where ``flush_grace_s`` is longer."""

@@ -7,7 +7,7 @@ connection, is shown in `state`, and after a pause it begins anew.
 import asyncio
 import random
 from collections.abc import Callable
-from typing import Literal, NamedTuple, NoReturn, TypeAlias
+from typing import Literal, NamedTuple, NoReturn, TypeAlias, get_args
 
 import structlog
 from redis.exceptions import (
@@ -26,7 +26,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from vigil.clock import Clock, SystemClock, rfc3339
 from vigil.errors import Unavailable
 from vigil.events.outbox import Batch, Outbox
-from vigil.events.redis_link import Entry, RedisLink, Server, connected, redacted
+from vigil.events.redis_link import Entry, RedisLink, connected, redacted
+from vigil.events.redis_server import Server
 from vigil.events.schema import stamp
 from vigil.events.settings import EventHooks, EventSettings, NoHooks
 from vigil.store.errors import DamagedState, StorageFailed
@@ -36,6 +37,7 @@ log = structlog.get_logger()
 Reason: TypeAlias = Literal[
     "starting", "unreachable", "slow", "auth", "read_only", "full", "loading", "storage", "refused"
 ]
+REASONS: tuple[Reason, ...] = get_args(Reason)
 
 _KINDS: tuple[tuple[type[Exception], Reason], ...] = (
     (AuthenticationError, "auth"),
@@ -126,6 +128,7 @@ class Publisher:
         """Send one batch, or wait for events and see that the connection still lives."""
         if self._clock.monotonic_s() >= self._next_trim_s:
             await self._trim(link)
+            await self._look_again(link)
         await self._mark()
         newest = self._outbox.newest  # before looking: what comes meanwhile must end the wait
         batch = await self._outbox.unsent(self._settings.batch_events)
@@ -188,6 +191,14 @@ class Publisher:
         if trimmed.unread:
             self._hooks.on_dropped("redis_max_bytes", trimmed.unread)
 
+    async def _look_again(self, link: RedisLink) -> None:
+        """Settings of the server may change while we are connected."""
+        known = link.server.risks
+        server = await link.look_again()
+        if self.state.connected and server.risks != known:
+            _warn(server)
+            self._set(self.state._replace(server=server))
+
     async def _pause(self) -> None:
         """Wait before the next attempt: doubling from 0.1 s to 5 s, with jitter, or `retry_now`."""
         settings = self._settings
@@ -203,8 +214,7 @@ class Publisher:
     def _set_connected(self, server: Server) -> None:
         if not self.state.connected:
             log.info("redis_connected", version=server.version)
-            for warning in server.warnings:
-                log.warning("redis_may_lose_events", warning=warning)
+            _warn(server)
         since_s = self.state.since_s if self.state.connected else self._clock.utc_s()
         self._set(PublisherState(True, since_s, None, self.state.last_error, 0, server))
 
@@ -224,6 +234,11 @@ class Publisher:
             self.state = state
             self._changed.set()
             self._changed = asyncio.Event()
+
+
+def _warn(server: Server) -> None:
+    for risk in server.risks:
+        log.warning("redis_may_lose_events", kind=risk.kind, warning=risk.text)
 
 
 def reason_of(error: BaseException) -> Reason:

@@ -8,7 +8,7 @@ failure in its middle can change the order.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import redis.asyncio
@@ -19,6 +19,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from vigil.config import redacted_url
 from vigil.errors import InvalidConfig
+from vigil.events.redis_server import Server, look, look_for_risks
 from vigil.events.settings import EventSettings
 from vigil.events.trim import Trimmed, call, named, trim
 
@@ -52,15 +53,6 @@ class Entry(NamedTuple):
     type: str
     stream: str
     data: bytes
-
-
-class Server(NamedTuple):
-    """What was found out about the server."""
-
-    version: str
-    scripts: bool  # it runs ours
-    idempotent: bool  # it knows XADD … IDMP (Redis 8.6): copies of an event vanish there
-    warnings: tuple[str, ...]  # what may lose events, and what to do
 
 
 class RedisLink:
@@ -110,6 +102,12 @@ class RedisLink:
         async with asyncio.timeout(self._reply_timeout_s):
             await _sent(self._client.ping())
 
+    async def look_again(self) -> Server:
+        """The server with the risks that its settings have by now."""
+        async with asyncio.timeout(self._reply_timeout_s):
+            self.server = self.server._replace(risks=await look_for_risks(self._client))
+        return self.server
+
     async def trim(self, *, older_than_ms: int, max_bytes: int) -> Trimmed:
         """Hold the stream to its age and size; see `vigil.events.trim`."""
         async with asyncio.timeout(self._reply_timeout_s):
@@ -127,7 +125,7 @@ async def connected(
     try:
         async with asyncio.timeout(settings.connect_timeout_s + settings.reply_timeout_s):
             sha = await _load(client)
-            server = await _look(client, key=settings.key, scripts=bool(sha))
+            server = await look(client, key=settings.key, scripts=bool(sha))
         yield RedisLink(client, settings=settings, producer=producer, server=server, sha=sha)
     finally:
         await client.aclose()
@@ -177,44 +175,6 @@ async def _load(client: "redis.asyncio.Redis") -> str:
         if "unknown command" in str(error).lower():
             return ""
         raise
-
-
-async def _look(client: "redis.asyncio.Redis", *, key: str, scripts: bool) -> Server:
-    try:
-        info = cast(dict[str, Any], await _sent(client.info()))
-    except NoPermissionError:
-        info = {}
-    warnings = []
-    policy = str(info.get("maxmemory_policy", "noeviction"))
-    if policy != "noeviction":
-        warnings.append(
-            f"Redis evicts keys when it is full (maxmemory-policy {policy}), the whole event stream at"
-            " once: set maxmemory-policy noeviction"
-        )
-    if info and not info.get("aof_enabled"):
-        warnings.append(
-            "Redis keeps no append-only file: a crash of it loses events that it acknowledged; set"
-            " appendonly yes"
-        )
-    if not info:
-        warnings.append("this user may not call INFO: eviction and persistence are not checked")
-    return Server(
-        version=str(info.get("redis_version", "unknown")),
-        scripts=scripts,
-        idempotent=await _knows_idempotence(client, key),
-        warnings=tuple(warnings),
-    )
-
-
-async def _knows_idempotence(client: "redis.asyncio.Redis", key: str) -> bool:
-    """Try it where it leaves no trace: NOMKSTREAM on a key that does not exist adds nothing."""
-    try:
-        await call(
-            client, "XADD", f"{key}:none", "NOMKSTREAM", "IDMP", "vigil", "0", "*", "probe", "0"
-        )
-    except ResponseError:
-        return False
-    return True
 
 
 async def _remember_ids(client: "redis.asyncio.Redis", key: str) -> bool:

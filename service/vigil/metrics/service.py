@@ -61,6 +61,9 @@ class Reading:
     oldest_frame_s: float  # UTC; 0: none waits
     outbox_events: int
     outbox_oldest_s: float | None  # UTC
+    outbox_degraded: bool  # events cannot be kept at present
+    redis: dict[str, bool]  # each state that the connection may be in, true for the one it is in
+    redis_risks: dict[str, bool]  # each kind of setting that may lose events, true where it is so
     device: dict[str, str]  # of the engine; empty while there is none
     classes: tuple[str, ...]
     verdicts: Sequence[VerdictReading] = ()
@@ -289,6 +292,20 @@ def _queues(reading: Reading) -> Iterator[Metric]:
         "When the oldest waiting event was stored; now, where none waits.",
         value=reading.outbox_oldest_s or time.time(),
     )
+    yield GaugeMetricFamily(
+        "vigil_outbox_degraded",
+        "1 while events cannot be kept, and are lost.",
+        value=float(reading.outbox_degraded),
+    )
+    yield _flags(
+        "vigil_redis_state", "1 for the state of the connection to Redis.", "state", reading.redis
+    )
+    yield _flags(
+        "vigil_redis_risk",
+        "1 for each kind of setting of the Redis server that may lose events.",
+        "kind",
+        reading.redis_risks,
+    )
     if reading.device:
         yield InfoMetricFamily(
             "vigil_engine_device", "What the engine runs on.", value=reading.device
@@ -315,6 +332,13 @@ def _verdicts(reading: Reading) -> Iterator[Metric]:
         high.add_metric(of, each.high)
         count.add_metric(of, each.of)
     yield from (precision, low, high, count)
+
+
+def _flags(name: str, help_text: str, label: str, values: dict[str, bool]) -> Metric:
+    family = GaugeMetricFamily(name, help_text, labels=[label])
+    for value, holds in values.items():
+        family.add_metric([value], float(holds))
+    return family
 
 
 def _buckets(bounds: Iterable[float], counts: list[int]) -> list[tuple[str, float]]:

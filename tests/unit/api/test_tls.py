@@ -109,6 +109,7 @@ async def web(tmp_path: Path, server_pair: tuple[Path, Path]) -> AsyncIterator[A
         HttpConfig(address="127.0.0.1:0"),
         registry=CollectorRegistry(),
         ready=lambda: True,
+        troubles=lambda: ["Redis takes no events (full), 7 wait"],
         guard=Guard(tokens),
         certificates=certificates(server_pair),
     ) as server:

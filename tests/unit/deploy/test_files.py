@@ -145,7 +145,7 @@ def test_vigils_user_may_do_what_vigil_does_and_no_more(folder: Path, redis_port
             now_ms = int(time.time() * 1000)
             await link.trim(older_than_ms=now_ms - 1000, max_bytes=1 << 30)
             assert link.server.scripts
-            return link.server.warnings
+            return link.server.risks
 
     assert asyncio.run(publish()) == ()
     with redis.Redis(port=redis_port, username="vigil", password=password) as client:

@@ -32,6 +32,9 @@ class Fleet:
             oldest_frame_s=1.75e9,
             outbox_events=5,
             outbox_oldest_s=1.75e9,
+            outbox_degraded=False,
+            redis={"connected": False, "full": True},
+            redis_risks={"eviction": True, "persistence": False},
             device={"device": "cpu", "precision": "float32", "model": "vigil-det-n"},
             classes=("person", "car"),
         )
