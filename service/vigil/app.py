@@ -143,7 +143,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
     manifest = load_manifest(model_name(config), models_dir=models_dir(config))
     classifier_manifests(config)  # refuses a wrong name before anything is started
     state = Path(config.state.path)
-    security = _security(config, state)
+    secured = security(config, state)
     check_user(config.hosts.user)
     secrets = SecretReader.taking(config.secrets, os.environ)
     database = stack.enter_context(Database(state))
@@ -152,7 +152,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
     metrics = ServiceMetrics()
     redis_url = _redis_url(config, state, stack)
     pipeline = EventPipeline(
-        database, redis_url=redis_url, settings=_event_settings(config), clock=clock, hooks=metrics
+        database, redis_url=redis_url, settings=event_settings(config), clock=clock, hooks=metrics
     )
     events = await stack.enter_async_context(pipeline)
     verdicts = Verdicts(database, clock)
@@ -182,7 +182,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
                 secrets=secrets,
                 model=manifest.name,
             ),
-            security=security,
+            security=secured,
             model=manifest.name,
             observer=metrics,
             clock=clock,
@@ -195,8 +195,8 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
             registry=metrics.registry,
             ready=lambda: health.is_serving,
             troubles=events.troubles,
-            guard=security.guard,
-            certificates=security.certificates,
+            guard=secured.guard,
+            certificates=secured.certificates,
         )
     )
     await fleet.start()
@@ -233,7 +233,7 @@ async def _golden(
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _security(config: Config, state: Path) -> Security:
+def security(config: Config, state: Path) -> Security:
     """Who may ask. Raises InvalidConfig where anyone beyond this machine could."""
     tokens = TokenFile(state)
     tokens.all()
@@ -357,7 +357,8 @@ def _redis_url(config: Config, state: Path, stack: contextlib.AsyncExitStack) ->
     return stack.enter_context(EmbeddedRedis(state / "redis")).url
 
 
-def _event_settings(config: Config) -> EventSettings:
+def event_settings(config: Config) -> EventSettings:
+    """What the configuration says about events."""
     return EventSettings(
         prefix=config.redis.prefix,
         retention_s=config.events.retention_s,

@@ -34,6 +34,8 @@ COMMANDS = {
     "train": Entry("vigil.cli.train", "train", "Train a model."),
     "models": Entry("vigil.cli.models", "models", "List, show and verify models."),
     "token": Entry("vigil.cli.token", "token", "Who may ask: make, list, revoke tokens."),
+    "doctor": Entry("vigil.cli.doctor", "doctor", "What is wrong here, and what to do about it."),
+    "backup": Entry("vigil.cli.backup", "backup", "Save the state, or put it back."),
     "outbox": Entry("vigil.cli.outbox", "outbox", "Events that wait for Redis."),
 }
 

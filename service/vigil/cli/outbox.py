@@ -1,23 +1,19 @@
 """`vigil outbox`: events that wait for Redis, read from the state directory itself, service or not."""
 
 import asyncio
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
 from vigil.cli.event_line import human_line, json_line
 from vigil.cli.output import age, echo_json
-from vigil.config import load
+from vigil.cli.state_options import state_directory, state_options
 from vigil.errors import VigilError
 from vigil.events import table
 from vigil.events.schema import decode
 from vigil.store.database import FILE_NAME, Database
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class NoState(VigilError):
@@ -26,26 +22,10 @@ class NoState(VigilError):
     code = "NOT_FOUND"
 
 
-def _state_options(command: F) -> F:
-    for option in (
-        click.option(
-            "--state", "state_path", type=click.Path(path_type=Path), help="The state directory."
-        ),
-        click.option(
-            "--config",
-            "config_path",
-            type=click.Path(path_type=Path),
-            help="The service's configuration, for its state.path.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 @contextmanager
 def _opened(state_path: Path | None, config_path: Path | None) -> Iterator[Database]:
     """The state file beside the service that may be using it. Raises NoState."""
-    directory = state_path or Path(load(config_path, os.environ).state.path)
+    directory = state_directory(state_path, config_path)
     if not (directory / FILE_NAME).is_file():
         raise NoState(f"{directory} holds no state of vigil; name its directory with --state")
     with Database(directory, exclusive=False) as database:
@@ -63,7 +43,7 @@ def outbox() -> None:
 @outbox.command(epilog="Example: vigil outbox show --state /var/lib/vigil --limit 20")
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(min=0))
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
-@_state_options
+@state_options
 def show(limit: int, as_json: bool, state_path: Path | None, config_path: Path | None) -> None:
     """How many events wait, since when, and the first of them."""
     with _opened(state_path, config_path) as database:
@@ -99,7 +79,7 @@ def show(limit: int, as_json: bool, state_path: Path | None, config_path: Path |
     required=True,
     help="The last cursor that is not sent again; 0: send all that is kept.",
 )
-@_state_options
+@state_options
 def retry(after: int, state_path: Path | None, config_path: Path | None) -> None:
     """Have events published once more that Redis acknowledged, but lost.
 
@@ -116,7 +96,7 @@ def retry(after: int, state_path: Path | None, config_path: Path | None) -> None
     "--through", type=click.IntRange(min=1), help="Up to and with this cursor; default: all."
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_state_options
+@state_options
 def drop(through: int | None, yes: bool, state_path: Path | None, config_path: Path | None) -> None:
     """Give up events that wait: they are never published, but stay in the event log.
 

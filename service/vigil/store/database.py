@@ -6,6 +6,7 @@ with synchronous=FULL here) is shared by all callers, and a caller is told only 
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import queue
@@ -19,7 +20,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 from vigil.errors import Busy, Unavailable
-from vigil.store.errors import DamagedState, StateInUse, damaged, translated
+from vigil.store.errors import DamagedState, StateInUse, StorageFailed, damaged, translated
 from vigil.store.migrations import migrate
 
 FILE_NAME = "vigil.sqlite3"
@@ -124,21 +125,18 @@ class Database:
         finally:
             self._idle.put(connection)
 
-    async def backup(self, target: Path) -> None:
-        """Copy the whole state to a new file while it is being used."""
-
-        def copy(connection: sqlite3.Connection) -> None:
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            with contextlib.closing(sqlite3.connect(target)) as other:
-                connection.backup(other)
-
-        await self.read(copy)
-
     def _make_files(self) -> None:
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Ours alone before SQLite opens it: it holds cameras' passwords. -wal and -shm take after it.
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        self.path.chmod(0o600)
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Ours alone before SQLite opens it: it holds cameras' passwords. -wal and -shm take after it.
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            self.path.chmod(0o600)
+        except OSError as error:
+            raise StorageFailed(
+                f"{self.path} cannot be made or written ({error.strerror}): mend the folder's owner and"
+                " permissions, or set state.path",
+                full=error.errno == errno.ENOSPC,
+            ) from error
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

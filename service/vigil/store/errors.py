@@ -51,9 +51,9 @@ class StateInUse(VigilError):
 def damaged(path: Path, detail: str) -> DamagedState:
     """The error for a file that SQLite finds broken."""
     return DamagedState(
-        f"{path} is damaged ({detail}). Restore a backup, or move it and its -wal and -shm files"
-        f" away (mv {path} {path}.damaged) to start afresh: streams must then be added again and"
-        " events that were not published yet are lost. sqlite3's .recover may save some of it"
+        f"{path} is damaged ({detail}). Restore a backup (`vigil backup restore`), or move it and its"
+        f" -wal and -shm files away (mv {path} {path}.damaged) to start afresh: streams must then be"
+        " added again and events that were not published yet are lost. sqlite3's .recover may save some"
     )
 
 

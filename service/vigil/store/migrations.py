@@ -89,11 +89,17 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     Raises NewerState where the file is ahead of this version.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    expect_known(version, path)
+    for number, step in enumerate(STEPS[version:], start=version + 1):
+        # executescript commits what is open: the script brings its own transaction.
+        connection.executescript(f"BEGIN IMMEDIATE;{step}PRAGMA user_version = {number};COMMIT;")
+
+
+def expect_known(version: int, path: Path) -> None:
+    """Raise NewerState where a file of this schema is ahead of this version of vigil."""
     if version > len(STEPS):
         raise NewerState(
             f"{path} has schema {version}, this version of vigil knows {len(STEPS)}: install the"
             " newer vigil again, or restore the backup from before the upgrade"
+            " (`vigil backup restore`)"
         )
-    for number, step in enumerate(STEPS[version:], start=version + 1):
-        # executescript commits what is open: the script brings its own transaction.
-        connection.executescript(f"BEGIN IMMEDIATE;{step}PRAGMA user_version = {number};COMMIT;")

@@ -75,7 +75,7 @@ class TokenFile:
         with self._lock:
             try:
                 stat = self._path.stat()
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 return ()
             stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if stamp != self._stamp:

@@ -168,6 +168,7 @@ async def test_http_closes_connections_beyond_its_limit() -> None:
         HttpConfig(address="127.0.0.1:0", max_connections=2),
         registry=CollectorRegistry(),
         ready=lambda: True,
+        troubles=list,
         guard=Guard(),
         certificates=None,
     )
@@ -202,6 +203,7 @@ async def test_http_asks_for_a_client_certificate(
         HttpConfig(address="127.0.0.1:0"),
         registry=CollectorRegistry(),
         ready=lambda: True,
+        troubles=list,
         guard=Guard(),
         certificates=certificates(server_pair, known[0]),
     )
