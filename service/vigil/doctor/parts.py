@@ -9,12 +9,21 @@ from pathlib import Path
 
 import msgspec
 
-from vigil.app import ADDRESSES_FILE, Addresses, event_settings, model_name, models_dir, security
+from vigil.app import (
+    ADDRESSES_FILE,
+    Addresses,
+    classifier_manifests,
+    event_settings,
+    model_name,
+    models_dir,
+    security,
+)
 from vigil.config import Config, redacted_url
 from vigil.doctor.finding import Finding, ok, problem, warning
 from vigil.errors import InvalidConfig, Unavailable, VigilError
 from vigil.events.embedded import find_server
 from vigil.events.redis_probe import probe
+from vigil.fleet.child import check_user
 from vigil.host.environment import set_environment
 from vigil.store.inspection import Condition, inspect
 from vigil.vision.manifest import load_manifest, verify
@@ -24,8 +33,9 @@ _HEALTH_TIMEOUT_S = 5.0
 
 
 def check_access(config: Config) -> Iterator[Finding]:
-    """Who may ask: certificates, tokens."""
+    """Who may ask: certificates, tokens; and as whom hosts run."""
     try:
+        check_user(config.hosts.user)
         found = security(config, Path(config.state.path))
     except InvalidConfig as error:
         yield problem("access", "the service would not start", str(error))
@@ -120,15 +130,15 @@ def check_redis(config: Config) -> Iterator[Finding]:
 
 
 def check_model(config: Config) -> Iterator[Finding]:
-    """The weights are those that the manifest names."""
+    """The weights, of the detector and of classifiers, are those that their manifests name."""
     folder = models_dir(config)
     try:
-        manifest = load_manifest(model_name(config), models_dir=folder)
-        verify(manifest)
+        detector = load_manifest(model_name(config), models_dir=folder)
+        for manifest in (detector, *classifier_manifests(config).values()):
+            verify(manifest)
+            yield ok("model", f"{manifest.name} in {folder} is intact")
     except VigilError as error:
         yield problem("model", "the service would not start", str(error))
-        return
-    yield ok("model", f"{manifest.name} in {folder} is intact")
 
 
 def check_decoder() -> Iterator[Finding]:
