@@ -381,6 +381,7 @@ def _fleet_settings(config: Config, manifest: Manifest) -> FleetSettings:
         host_user=config.hosts.user,
         log=config.log,
         max_streams=config.hosts.max_streams,
+        max_registered=config.hosts.max_registered,
         open_timeout_s=config.capture.open_timeout_s,
         read_timeout_s=config.capture.read_timeout_s,
         sources=config.sources,

@@ -94,7 +94,8 @@ class HostsConfig(Section, frozen=True, kw_only=True):
 
     streams_per_host: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
     memory_limit_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0  # of address space a host; 0: none
-    max_streams: Count = 256
+    max_streams: Count = 256  # that run
+    max_registered: Count = 1024  # disabled ones with them: each has series in Prometheus
     user: str = ""  # whom hosts run as, where the service is root; empty: as the service
 
 

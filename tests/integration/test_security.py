@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import itertools
 import json
 import sqlite3
 import threading
@@ -18,6 +19,7 @@ from tests.support.errors import refusal
 from tests.support.http_camera import HttpServer, mjpeg_camera, refusing_camera
 from tests.support.processes import children
 from tests.support.site import MARKER, Status, spec_of
+from vigil.data import StreamState
 from vigil.store.database import FILE_NAME
 from vigil.v1 import events_pb2, streams_pb2
 
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.timeout(120)
 DENIED = "127.6.6.6"  # of the loopback, so that a listener can be there
 CANARY = "c@n/ary:%41 ß✓?#\"'Kanarie"
 USER = "operator"
+MOST = 12  # streams that the service registers
 
 HOSTILE = [
     *("", "/etc/passwd", "camera.example/live", "file:///etc/passwd", "FILE:///etc/shadow"),
@@ -49,7 +52,11 @@ HOSTILE = [
 
 @pytest.fixture(scope="module")
 def guarded(open_site: Callable[..., Any]) -> Iterator[Any]:
-    with open_site(VIGIL_SOURCES__DENY_NETWORKS=f"{DENIED}/32", VIGIL_LOG__LEVEL="debug") as site:
+    with open_site(
+        VIGIL_SOURCES__DENY_NETWORKS=f"{DENIED}/32",
+        VIGIL_LOG__LEVEL="debug",
+        VIGIL_HOSTS__MAX_REGISTERED=str(MOST),
+    ) as site:
         yield site
 
 
@@ -175,3 +182,61 @@ def test_a_password_is_seen_nowhere(guarded: Any) -> None:
         assert events, tables
         for table in events:
             assert leaks(str(database.execute(f"select * from {table}").fetchall())) == []
+
+
+def hostile_names(count: int) -> list[str]:
+    """Names that a stream, class, type or method may not have, or that nobody has."""
+    kinds = ["x{}", "X-{}", "a b{}", "ü{}", 'q"}} {}', "back\\slash{}", "line\n{}", "{}" + "n" * 70]
+    return [kinds[index % len(kinds)].format(index) for index in range(count)]
+
+
+def series(guarded: Any) -> set[str]:
+    """Every series that the service shows, but for codes of calls that it answers."""
+    lines = guarded.fetch("/metrics").splitlines()
+    names = {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
+    return {name for name in names if not name.startswith("grpc_server_")}
+
+
+def test_ten_thousand_hostile_names_make_no_series(guarded: Any) -> None:
+    """As ids of streams, as methods and services, as classes, types, labels and tokens."""
+    guarded.remove_all()
+    before, names = series(guarded), hostile_names(10_000)
+
+    def spec(name: str) -> streams_pb2.StreamSpec:
+        return spec_of(name, "rtsp://127.0.0.1:1/x", enabled=False, labels={name[:60]: name})
+
+    def calls(channel: grpc.Channel) -> Iterator[Any]:
+        streams, events = guarded.streams, guarded.events
+        for name in names[:1000]:
+            yield streams.AddStream.future(
+                streams_pb2.AddStreamRequest(spec=spec(name)), timeout=60
+            )
+        for name in names[1000:2000]:
+            yield streams.UpdateStream.future(
+                streams_pb2.UpdateStreamRequest(spec=spec(name)), timeout=60
+            )
+        for name in names[2000:3000]:
+            path = f"/vigil.v1.{quote(name[:40], safe='')}/Get"
+            yield channel.unary_unary(path).future(b"", timeout=60)
+        for start in range(3000, 10_000, 500):
+            some = names[start : start + 500]
+            listed = events_pb2.EventFilter(stream_ids=some, types=some, classes=some)
+            request = events_pb2.ListEventsRequest(filter=listed)
+            metadata = [("x-name", quote(name)[:60]) for name in some[:50]]
+            yield events.ListEvents.future(request, timeout=60, metadata=metadata)
+
+    with grpc.insecure_channel(guarded.vigil.addresses.grpc) as channel:
+        made, codes = calls(channel), set()
+        while wave := list(itertools.islice(made, 100)):
+            codes |= {call.code() for call in wave}
+    assert codes <= {
+        *(grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND),
+        *(grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    }
+    listed = guarded.streams.ListStreams(streams_pb2.ListStreamsRequest(), timeout=10).streams
+    assert len(listed) == MOST, "names that are allowed are bounded by number"
+    page = guarded.fetch("/metrics")
+    assert page.count("\nvigil_stream_state{") == MOST * len(StreamState)
+    assert len({line for line in page.splitlines() if line.startswith("grpc_server_handled")}) < 60
+    guarded.remove_all()
+    assert series(guarded) == before

@@ -77,6 +77,7 @@ class LocalFleet:
         self._watch: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._entering: set[str] = set()  # have a place kept for them
+        self._registering: set[str] = set()  # on their way into the registry
         self._pushing: set[str] = set()  # registered streams that a client pushes into
 
     def load(self) -> None:
@@ -117,7 +118,7 @@ class LocalFleet:
         async with self._lock(stream_id):
             if stream_id not in self._registry and stream_id in self.book:
                 raise StreamExists(f"a client pushes frames as {stream_id!r} at present")
-            with self._room_for(spec):
+            with self._place_for(stream_id), self._room_for(spec):
                 registered = await self._registry.add(spec)
                 if stream_id not in self.book:
                     self.book.enter(*registered)
@@ -367,6 +368,21 @@ class LocalFleet:
                     self._rates.judge(stream_id)
             except Exception:  # supervision goes on: nobody else would notice a hang
                 log.exception("watching_failed")
+
+    @contextlib.contextmanager
+    def _place_for(self, stream_id: str) -> Iterator[None]:
+        """Keep a place in the registry for a stream on its way in. Raises Busy where there is none."""
+        most = self._settings.max_registered
+        if stream_id not in self._registry:
+            if len(self._registry) + len(self._registering) >= most:
+                raise Busy(
+                    f"{most} streams are registered, hosts.max_registered allows no more: remove one"
+                )
+            self._registering.add(stream_id)
+        try:
+            yield
+        finally:
+            self._registering.discard(stream_id)
 
     @contextlib.contextmanager
     def _room_for(self, spec: StreamSpec) -> Iterator[None]:

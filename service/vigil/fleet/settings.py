@@ -23,6 +23,7 @@ class FleetSettings:
     read_timeout_s: float
     classifiers: tuple[str, ...] = ()  # loaded beside the detector
     host_memory_limit_bytes: int = 0
+    max_registered: int = 1024
     host_user: str = ""
     log: LogConfig = field(default_factory=LogConfig)  # children log as the service does
     sources: SourcesConfig = field(default_factory=SourcesConfig)
