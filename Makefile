@@ -14,7 +14,7 @@ DURATION ?=
 HOURS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types floors stubs faults soak density clean
+.PHONY: help install demo test check format lint types floors stubs faults soak density guide pictures sbom image-steps clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,12 @@ soak: $(STAMP) ## Two hours: does anything grow or get lost? HOURS=, results in 
 
 density: $(STAMP) ## Long: eight 1080p25 streams on this machine, measured
 	$(BIN)/vigil bench density --profile main --streams 8 --seconds 60
+
+guide: $(STAMP) ## Long: follow docs/deploying.md line by line, to an alert for an unplugged camera
+	$(BIN)/python -m pytest tests/integration/test_guide.py
+
+pictures: $(STAMP) ## Long: draw what the dashboards show of a real run into docs/dashboards
+	$(BIN)/python -m tests.support.dashboard_pictures docs/dashboards
 
 clean: ## Remove what was made, .venv included
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
