@@ -1,7 +1,7 @@
 """The operator's guide, followed to the letter: from a fresh checkout to an alert.
 
-Every block of docs/deploying.md's section "Without containers" is given to a shell as it stands, in a network namespace of
-its own, so that the ports are those of the guide and nobody's else.
+Every block of the section "Without containers" in docs/deploying.md is given to a shell as it stands, in a
+network namespace of its own, so that the ports are those of the guide and nobody else's.
 """
 
 import re
