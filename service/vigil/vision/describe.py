@@ -77,8 +77,8 @@ def describe_detector(name: str, *, classes: int, input_hw: tuple[int, int]) -> 
 
 
 def knows_net(name: str) -> bool:
-    """Whether a net has this name."""
-    return name in FAMILIES or name in ARCHITECTURES
+    """Whether a net has this name; names joined by + are an ensemble's."""
+    return name in ARCHITECTURES or all(part in FAMILIES for part in name.split("+"))
 
 
 def describe(

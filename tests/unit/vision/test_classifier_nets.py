@@ -6,7 +6,11 @@ from torch import Tensor, nn
 
 from vigil.errors import UnknownModel
 from vigil.training.classify.initialise import initialise
+from vigil.vision.nets import resnet, resnet9
+from vigil.vision.nets.blocks import Bottleneck, ConvNorm, PyramidPool
 from vigil.vision.nets.classifier import FAMILIES, Classifier, build_classifier
+from vigil.vision.nets.ensemble import Ensemble
+from vigil.vision.nets.googlenet import Inception, Widths
 from vigil.vision.nets.lenet import LeNet5, ScaledTanh, Subsample, TableConv
 from vigil.vision.nets.response_norm import ResponseNorm
 
@@ -24,6 +28,16 @@ def _one_thread() -> Iterator[None]:
 def pictures(count: int, px: int) -> Tensor:
     generator = torch.Generator().manual_seed(3)
     return torch.randint(0, 256, (count, 3, px, px), dtype=torch.uint8, generator=generator)
+
+
+def branch(channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
+    )
+
+
+def linear() -> nn.Sequential:
+    return nn.Sequential(nn.Flatten(), nn.Linear(8, 3))
 
 
 def own_logits(outputs: Tensor | tuple[Tensor, ...]) -> Tensor:
@@ -65,6 +79,13 @@ def test_a_net_takes_the_class_count_and_a_batch_of_one(name: str) -> None:
     [
         (ScaledTanh(), (2, 3, 4, 4)),
         (Subsample(3), (2, 3, 4, 4)),
+        (ConvNorm(2, 3), (2, 2, 4, 4)),
+        (Bottleneck(4), (2, 4, 3, 3)),
+        (PyramidPool(4), (1, 4, 6, 6)),
+        (Inception(3, Widths(2, 2, 2, 2, 2, 2), norm=True), (2, 3, 4, 4)),
+        (resnet.Residual(branch(3), nn.Identity()), (2, 3, 4, 4)),
+        (resnet9.Residual(2), (2, 2, 4, 4)),
+        (Ensemble([linear(), linear()]), (2, 2, 2, 2)),
         (ResponseNorm(alpha=0.3, k=2.0), (2, 7, 3, 3)),
         (TableConv(((0, 1), (1, 2), (0, 1, 2)), 3), (1, 3, 7, 7)),
     ],
@@ -72,7 +93,12 @@ def test_a_net_takes_the_class_count_and_a_batch_of_one(name: str) -> None:
 def test_gradients_of_our_own_layers_are_the_numerical_ones(
     layer: nn.Module, shape: tuple[int, ...]
 ) -> None:
-    layer = layer.double()
+    """ReLUs and maxima have a slope everywhere but where two values are equal: drawn numbers hit none."""
+    torch.manual_seed(5)
+    layer = layer.double().train()
+    for norm in layer.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.uniform_(norm.weight, 0.5, 1.5)  # a residual branch would begin at zero
     names = [name for name, _ in layer.named_parameters()]
     x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
 

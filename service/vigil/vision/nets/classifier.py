@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from vigil.errors import UnknownModel
 from vigil.vision.nets.alexnet import AlexNet
 from vigil.vision.nets.cropnet import CropNet
+from vigil.vision.nets.ensemble import Ensemble
 from vigil.vision.nets.googlenet import GoogLeNet
 from vigil.vision.nets.lenet import LeNet5
 from vigil.vision.nets.resnet import DEPTHS as RESNETS
@@ -78,10 +79,17 @@ class Classifier(nn.Module):
 def build_classifier(
     name: str, *, classes: int, input_px: int | None = None, dropout: float | None = None
 ) -> Classifier:
-    """A net with fresh weights. ``input_px`` and ``dropout`` are the paper's where not given.
+    """A net with fresh weights; of names joined by + an ensemble of them.
 
-    Raises UnknownModel where no net has the name, or the input is too small for it.
+    ``input_px`` and ``dropout`` are the paper's where not given. Raises UnknownModel where no net has the
+    name, or the input is too small for it.
     """
+    if "+" in name:
+        parts = [
+            build_classifier(part, classes=classes, input_px=input_px, dropout=dropout)
+            for part in name.split("+")
+        ]
+        return Classifier(Ensemble([part.net for part in parts]))
     if name not in FAMILIES:
         raise UnknownModel(f"no classifier net {name!r}; there are {', '.join(FAMILIES)}")
     family = FAMILIES[name]
