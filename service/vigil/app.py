@@ -29,6 +29,7 @@ from vigil.events.redis_server import RISK_KINDS
 from vigil.events.settings import EventSettings
 from vigil.events.verdicts import Verdicts
 from vigil.fleet.child import check_user
+from vigil.fleet.classifiers import classifier_infos, label_names
 from vigil.fleet.golden import VirtualCamera
 from vigil.fleet.golden_judge import Judge
 from vigil.fleet.golden_rounds import GoldenRounds
@@ -36,6 +37,7 @@ from vigil.fleet.local import LocalFleet
 from vigil.fleet.policy import SourcePolicy
 from vigil.fleet.secrets import SecretReader
 from vigil.fleet.settings import FleetSettings
+from vigil.ipc.messages import ClassifierInfo
 from vigil.logs import configure_logs, take_over_process
 from vigil.metrics.service import Reading, ServiceMetrics, VerdictReading
 from vigil.redact import REDACTOR
@@ -141,7 +143,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
     """Construct everything; the stack ends it in the reverse order. Returns what may fail by itself."""
     clock = SystemClock()
     manifest = load_manifest(model_name(config), models_dir=models_dir(config))
-    classifier_manifests(config)  # refuses a wrong name before anything is started
+    classifiers = classifier_infos(classifier_manifests(config).values())
     state = Path(config.state.path)
     secured = security(config, state)
     check_user(config.hosts.user)
@@ -159,7 +161,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
     verdicts.load()
     health = _Health()
     fleet = LocalFleet(
-        settings=_fleet_settings(config, manifest),
+        settings=_fleet_settings(config, manifest, classifiers),
         manifest=manifest,
         registry=registry,
         sink=events.outbox,
@@ -168,7 +170,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
         on_serving=health.serving,
         secrets=secrets,
     )
-    metrics.expose(_Scrape(fleet, events, manifest, verdicts))
+    metrics.expose(_Scrape(fleet, events, manifest, verdicts, label_names(classifiers)))
     fleet.load()
     stack.push_async_callback(grace.stop, fleet, events)
     server = await stack.enter_async_context(
@@ -181,6 +183,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
                 default_backend=CaptureBackend(config.capture.backend),
                 secrets=secrets,
                 model=manifest.name,
+                classifiers=[info.name for info in classifiers],
             ),
             security=secured,
             model=manifest.name,
@@ -268,6 +271,7 @@ class _Scrape:
     events: EventPipeline
     manifest: Manifest
     verdicts: Verdicts
+    labels: tuple[tuple[str, str], ...]
 
     def read(self) -> Reading:
         hosts = self.fleet.hosts
@@ -293,6 +297,8 @@ class _Scrape:
             device=device,
             classes=self.manifest.classes,
             verdicts=self._verdicts({stream.spec.stream_id for stream in self.fleet.book.all()}),
+            labels=self.labels,
+            crops=hosts.stages.crops(),
         )
 
     def _verdicts(self, known: set[str]) -> list[VerdictReading]:
@@ -366,7 +372,9 @@ def event_settings(config: Config) -> EventSettings:
     )
 
 
-def _fleet_settings(config: Config, manifest: Manifest) -> FleetSettings:
+def _fleet_settings(
+    config: Config, manifest: Manifest, classifiers: tuple[ClassifierInfo, ...]
+) -> FleetSettings:
     return FleetSettings(
         models_dir=models_dir(config),
         model=manifest.name,
@@ -375,7 +383,7 @@ def _fleet_settings(config: Config, manifest: Manifest) -> FleetSettings:
         linger_s=config.engine.linger_s,
         max_staleness_s=config.engine.max_staleness_s,
         engine_threads=config.engine.threads,
-        classifiers=tuple(dict.fromkeys(config.engine.classifiers)),
+        classifiers=classifiers,
         streams_per_host=config.hosts.streams_per_host,
         host_memory_limit_bytes=config.hosts.memory_limit_bytes,
         host_user=config.hosts.user,

@@ -191,6 +191,7 @@ class OfflineReason(StrEnum):
     DECODE_ERROR = "decode_error"
 
 
+CropOutcome: TypeAlias = Literal["classified", "dropped_stale", "dropped_error"]
 Outcome: TypeAlias = Literal[
     "analysed",
     "skipped_rate",

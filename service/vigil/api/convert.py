@@ -7,7 +7,7 @@ from vigil.api.times import timestamp
 from vigil.errors import FieldViolation, InvalidRequest, NotServedYet
 from vigil.fleet.contract import Stream, StreamStatus
 from vigil.redact import REDACTOR
-from vigil.spec import CaptureBackend, Pace, Source, StreamSpec
+from vigil.spec import CaptureBackend, Pace, SecondStage, Source, StreamSpec
 from vigil.v1 import geometry_pb2, streams_pb2
 
 DEFAULT_DETECT_FPS = 5.0
@@ -33,7 +33,7 @@ def spec_from_message(
     Raises NotServedYet for parts of the contract that this version does not serve and InvalidRequest
     for what has no value at all; whether the values are acceptable is `vigil.spec.violations`'.
     """
-    for field in ("class_min_scores", "motion_gate", "second_stages"):
+    for field in ("class_min_scores", "motion_gate"):
         if field in {present.name for present, _ in message.ListFields()}:
             raise NotServedYet(f"{field} is not served by this version; leave it out")
     return StreamSpec(
@@ -50,6 +50,10 @@ def spec_from_message(
         ),
         privacy_masks=tuple(points_from_messages(mask.points) for mask in message.privacy_masks),
         labels=dict(message.labels),
+        second_stages=tuple(
+            SecondStage(classifier=stage.classifier, classes=tuple(stage.classes))
+            for stage in message.second_stages
+        ),
     )
 
 
@@ -82,6 +86,10 @@ def spec_message(spec: StreamSpec) -> streams_pb2.StreamSpec:
             geometry_pb2.Polygon(points=point_messages(mask)) for mask in spec.privacy_masks
         ],
         labels=spec.labels,
+        second_stages=[
+            streams_pb2.SecondStage(classifier=stage.classifier, classes=stage.classes)
+            for stage in spec.second_stages
+        ],
     )
 
 

@@ -11,7 +11,7 @@ from vigil.api.paging import page_size, read_token, write_token
 from vigil.api.results import event_message, verdict_message
 from vigil.api.times import utc_s
 from vigil.data import Phase
-from vigil.errors import FieldViolation, InvalidRequest, NotServedYet
+from vigil.errors import FieldViolation, InvalidRequest
 from vigil.events.log import EventFilter, EventLog, Logged
 from vigil.events.verdicts import VerdictFilter, Verdicts, VerdictValue
 from vigil.v1 import events_pb2, events_pb2_grpc
@@ -25,6 +25,7 @@ _VALUES = {
     events_pb2.Verdict.UNCLEAR: VerdictValue.UNCLEAR,
 }
 
+_REPEATED = ("stream_ids", "types", "phases", "rule_ids", "classes", "labels", "attributes")
 _PHASES = {
     events_pb2.Event.NEW: Phase.NEW,
     events_pb2.Event.UPDATE: Phase.UPDATE,
@@ -140,9 +141,7 @@ def _message(logged: Logged) -> events_pb2.Event:
 def _filter(
     message: events_pb2.EventFilter, *, start_s: float | None = None, end_s: float | None = None
 ) -> EventFilter:
-    """Which events are asked for. Raises InvalidRequest naming the filter's fields, and NotServedYet."""
-    if message.attributes:
-        raise NotServedYet("filter.attributes is not served by this version; leave it out")
+    """Which events are asked for. Raises InvalidRequest naming the filter's fields."""
     wrong: list[FieldViolation] = []
     if any(phase not in _PHASES for phase in message.phases):
         wrong.append(FieldViolation("phases", "use NEW, UPDATE and END"))
@@ -150,7 +149,7 @@ def _filter(
         wrong.append(FieldViolation("min_score", "must be from 0 to 1"))
     wrong += [
         FieldViolation(field, f"at most {MAX_FILTER_VALUES} values")
-        for field in ("stream_ids", "types", "phases", "rule_ids", "classes", "labels")
+        for field in _REPEATED
         if len(getattr(message, field)) > MAX_FILTER_VALUES
     ]
     if wrong:
@@ -163,6 +162,7 @@ def _filter(
         classes=frozenset(message.classes),
         min_score=message.min_score,
         labels=dict(message.labels),
+        attributes=dict(message.attributes),
         start_s=start_s,
         end_s=end_s,
     )

@@ -1,7 +1,7 @@
 """StreamService: adds, changes, removes and shows streams."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from vigil.errors import FieldViolation, InvalidRequest, NotServedYet
 from vigil.fleet.contract import Fleet, Stream
 from vigil.fleet.policy import SourcePolicy
 from vigil.fleet.secrets import SecretReader
-from vigil.spec import CaptureBackend, StreamSpec, violations
+from vigil.spec import CaptureBackend, SecondStage, StreamSpec, violations
 from vigil.v1 import streams_pb2, streams_pb2_grpc
 
 CHANGEABLE = frozenset(StreamSpec.__struct_fields__) - {"stream_id"}
@@ -34,11 +34,13 @@ class DefinitionReader:
         default_backend: CaptureBackend,
         model: str,
         secrets: SecretReader | None = None,
+        classifiers: Sequence[str] = (),
     ) -> None:
         self._policy = policy
         self._secrets = secrets or SecretReader()
         self._default_backend = default_backend
         self._model = model
+        self._classifiers = classifiers
 
     def read(self, message: streams_pb2.StreamSpec) -> StreamSpec:
         """A whole definition. Raises InvalidRequest with every field that is wrong, and NotServedYet."""
@@ -80,6 +82,7 @@ class DefinitionReader:
                 *self._policy.violations(spec.source),
                 *_backend_violations(spec.source.backend),
                 *named,
+                *self._unloaded(spec.second_stages),
             )
             if re.split(r"[.\[]", violation.field, maxsplit=1)[0] in fields
         ]
@@ -90,6 +93,17 @@ class DefinitionReader:
                 f"model {spec.model!r} is not served: this service runs {self._model!r} for all "
                 "streams; leave the field empty"
             )
+
+    def _unloaded(self, stages: Sequence[SecondStage]) -> Iterator[FieldViolation]:
+        """Second stages whose classifier the engine has not loaded."""
+        loaded = ", ".join(self._classifiers) or "none"
+        for index, stage in enumerate(stages):
+            if stage.classifier not in self._classifiers:
+                yield FieldViolation(
+                    f"second_stages[{index}].classifier",
+                    f"{stage.classifier!r} is not loaded; loaded: {loaded}. "
+                    "engine.classifiers in the service's configuration names them",
+                )
 
 
 def _backend_violations(backend: CaptureBackend) -> list[FieldViolation]:

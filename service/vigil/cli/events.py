@@ -70,6 +70,16 @@ def _event_options(command: F) -> F:
                 "--phase", "phases", multiple=True, type=click.Choice([p.value for p in Phase])
             ),
             click.option("--rule", "rules", multiple=True, help="Only of this rule."),
+            click.option(
+                "--class", "classes", multiple=True, help="Only of objects of this class."
+            ),
+            click.option(
+                "--attribute",
+                "attributes",
+                multiple=True,
+                metavar="NAME=VALUE",
+                help="Only with this attribute: vigil-vehicle-type=truck, direction=left; all must hold.",
+            ),
             click.option("--limit", type=click.IntRange(min=1), help="End after so many events."),
             click.option("--json", "as_json", is_flag=True, help="The published JSON, one a line."),
         )
@@ -93,15 +103,12 @@ def tail(
     address: str,
     redis_url: str | None,
     prefix: str,
-    streams: tuple[str, ...],
-    types: tuple[str, ...],
-    phases: tuple[str, ...],
-    rules: tuple[str, ...],
     limit: int | None,
     as_json: bool,
+    **which: Any,
 ) -> None:
     """Print events as they happen, until Ctrl-C."""
-    where = _filter(streams, types, phases, rules)
+    where = _filter(**which)
     show = partial(_show, limit=limit, as_json=as_json)
     if redis_url is not None:
         key = EventSettings(prefix=prefix).key
@@ -124,15 +131,12 @@ def replay(
     address: str,
     redis_url: str | None,
     prefix: str,
-    streams: tuple[str, ...],
-    types: tuple[str, ...],
-    phases: tuple[str, ...],
-    rules: tuple[str, ...],
     limit: int | None,
     as_json: bool,
+    **which: Any,
 ) -> None:
     """Print the events that are kept, oldest first, and end."""
-    where = _filter(streams, types, phases, rules, start_s=start_s, end_s=end_s)
+    where = _filter(**which, start_s=start_s, end_s=end_s)
     if redis_url is not None:
         entries = reader.everything(redis_url, key=EventSettings(prefix=prefix).key)
         asyncio.run(_show_entries(entries, where, limit=limit, as_json=as_json))
@@ -176,11 +180,13 @@ def _show(published: Iterable[Published], *, limit: int | None, as_json: bool) -
 
 
 def _filter(
+    *,
     streams: tuple[str, ...],
     types: tuple[str, ...],
     phases: tuple[str, ...],
     rules: tuple[str, ...],
-    *,
+    classes: tuple[str, ...],
+    attributes: tuple[str, ...],
     start_s: float | None = None,
     end_s: float | None = None,
 ) -> EventFilter:
@@ -189,9 +195,18 @@ def _filter(
         types=frozenset(types),
         phases=frozenset(map(Phase, phases)),
         rule_ids=frozenset(rules),
+        classes=frozenset(classes),
+        attributes=dict(_attribute(text) for text in attributes),
         start_s=start_s,
         end_s=end_s,
     )
+
+
+def _attribute(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not (separator and name):
+        raise click.UsageError(f"--attribute {text!r}: write NAME=VALUE")
+    return name, value
 
 
 def _message(where: EventFilter) -> events_pb2.EventFilter:
@@ -200,4 +215,6 @@ def _message(where: EventFilter) -> events_pb2.EventFilter:
         types=sorted(where.types),
         phases=[phase.name for phase in sorted(where.phases)],
         rule_ids=sorted(where.rule_ids),
+        classes=sorted(where.classes),
+        attributes=where.attributes,
     )

@@ -26,6 +26,8 @@ _OPTIONS = (
     click.option("--model", help="The detector (the service's)."),
     click.option("--class", "classes", multiple=True, metavar="NAME", help="Only this class; repeat."),
     click.option("--min-score", type=float, help="Only detections of at least this score, 0 to 1."),
+    click.option("--second-stage", "second_stages", multiple=True, metavar="CLASSIFIER[:CLASS,…]",
+                 help="Classify the crops of tracks (of these classes); repeat."),
     click.option("--label", "labels", multiple=True, metavar="KEY=VALUE",
                  help="Free text that every event carries; repeat."),
     click.option("--enabled/--disabled", default=None, help="Whether it is opened at all (it is)."),
@@ -59,6 +61,9 @@ def definition(
     if rules := _rules(flags):
         message.rules.extend(rules)
         fields.append("rules")
+    if flags["second_stages"]:
+        message.second_stages.extend(_second_stage(text) for text in flags["second_stages"])
+        fields.append("second_stages")
     if flags["labels"]:
         message.labels.update(_label(text) for text in flags["labels"])
         fields.append("labels")
@@ -134,6 +139,12 @@ def _rules(flags: dict[str, Any]) -> list[rules_pb2.Rule]:
             raise click.UsageError("give rules by --rules or by flags, not by both")
         return rules_from_file(flags["rules_file"])
     return rules
+
+
+def _second_stage(text: str) -> streams_pb2.SecondStage:
+    classifier, _, classes = text.partition(":")
+    named = [name.strip() for name in classes.split(",") if name.strip()]
+    return streams_pb2.SecondStage(classifier=classifier, classes=named)
 
 
 def _label(text: str) -> tuple[str, str]:

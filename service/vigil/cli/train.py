@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from vigil.accuracy.detector import SCORE_FLOOR, operating_thresholds, read_image
 from vigil.accuracy.finder import LetterboxFinder
 from vigil.cli.train_classifier import classifier
+from vigil.cli.train_crops import crops
 from vigil.cli.train_ensemble import ensemble
 from vigil.cli.train_family import family
 from vigil.training.batches import Source
@@ -33,6 +34,7 @@ def train() -> None:
 train.add_command(classifier)
 train.add_command(ensemble)
 train.add_command(family)
+train.add_command(crops)
 
 
 @train.command(

@@ -10,20 +10,23 @@ import structlog
 
 from vigil.clock import Clock, SystemClock
 from vigil.engine.classifiers import open_classifiers
+from vigil.engine.crop_queue import MAX_CROPS
 from vigil.engine.host_link import HostLink
 from vigil.engine.queue import BatchQueue, Waiting
 from vigil.engine.runner import Runner
+from vigil.engine.second_stage import SecondStage
 from vigil.errors import VigilError
 from vigil.ipc.channel import Channel, ChannelClosed, Parcel
 from vigil.ipc.messages import (
     AttachHost,
+    CropReady,
     DetachHost,
     EngineFailed,
     EngineReady,
     EngineSettings,
-    FrameDone,
-    FrameReady,
+    EngineToHost,
     FromEngine,
+    HostToEngine,
     StopProcess,
     ToEngine,
 )
@@ -53,11 +56,11 @@ class Engine:
     ) -> None:
         self._control = control
         self._runner = runner
-        self._classifiers = classifiers or {}
         self._queue = queue
         self._page = page
         self._clock = clock
         self._links: dict[str, HostLink] = {}
+        self._second_stage = SecondStage(classifiers or {}, self._links, page=page, clock=clock)
         self._selector = selectors.DefaultSelector()
         self._stopping = False
 
@@ -76,10 +79,11 @@ class Engine:
         self._page.set_queue(
             len(self._queue), 0.0 if oldest_s is None else self._clock.utc_s() - (now_s - oldest_s)
         )
-        wait_s = self._queue.wait_s(now_s)
-        self._intake(IDLE_S if wait_s is None else wait_s)
+        waits_s = (self._queue.wait_s(now_s), self._second_stage.wait_s(now_s))
+        self._intake(min((wait_s for wait_s in waits_s if wait_s is not None), default=IDLE_S))
         if self._queue.wait_s(self._clock.monotonic_s()) == 0.0:
             self._infer_next()
+        self._second_stage.run_due()  # after the frames, and one batch at most
         self._flush()
 
     def _intake(self, timeout_s: float) -> None:
@@ -116,8 +120,13 @@ class Engine:
             height_px=message.input_height_px,
             width_px=message.input_width_px,
         )
-        channel: Channel[FrameDone, FrameReady] = Channel(sock, FrameReady)
-        link = HostLink(message.host_id, channel, slots)
+        crop_slots = Slots(
+            Slab.open(parcel.descriptors.pop(0)),
+            height_px=message.crop_px,
+            width_px=message.crop_px,
+        )
+        channel: Channel[EngineToHost, HostToEngine] = Channel(sock, HostToEngine)
+        link = HostLink(message.host_id, channel, slots=slots, crop_slots=crop_slots)
         self._links[message.host_id] = link
         self._selector.register(channel, selectors.EVENT_READ, link)
 
@@ -126,6 +135,7 @@ class Engine:
         if link is not None:
             self._selector.unregister(link.channel)
             self._queue.forget(host_id)
+            self._second_stage.forget(host_id)
             link.close()
 
     def _accept(self, link: HostLink) -> None:
@@ -138,6 +148,9 @@ class Engine:
             return
         now_s = self._clock.monotonic_s()
         for parcel in parcels:
+            if isinstance(parcel.message, CropReady):
+                self._second_stage.offer(link, parcel.message)
+                continue
             self._page.times.observe("queue", now_s - parcel.message.ready_s)
             replaced = self._queue.offer(Waiting(link.host_id, parcel.message, now_s))
             if replaced is not None:
@@ -220,7 +233,7 @@ def main(fd: int) -> int:
             settings.classifiers,
             models_dir=Path(settings.models_dir),
             device=runner.device,
-            max_batch=settings.max_batch,
+            max_batch=MAX_CROPS,
         )
     except (VigilError, RuntimeError) as error:
         control.send(EngineFailed(detail=str(error)))

@@ -2,23 +2,38 @@
 
 from collections import deque
 
-from vigil.data import U8, Detections
+from vigil.data import F32, U8, CropOutcome, Detections
 from vigil.ipc.channel import Channel
-from vigil.ipc.messages import FrameDone, FrameReady
+from vigil.ipc.messages import (
+    CropDone,
+    CropReady,
+    EngineToHost,
+    FrameDone,
+    FrameReady,
+    HostToEngine,
+)
 from vigil.ipc.slab import Slots
 
 
 class HostLink:
-    """Frames of one host. Sending never blocks the engine: what does not fit now waits here.
+    """Frames and crops of one host. Sending never blocks the engine: what does not fit now waits here.
 
-    What waits is bounded by the host's slots: it can have no more frames out than those.
+    What waits is bounded by the host's slots: it can have no more out than those.
     """
 
-    def __init__(self, host_id: str, channel: Channel[FrameDone, FrameReady], slots: Slots) -> None:
+    def __init__(
+        self,
+        host_id: str,
+        channel: Channel[EngineToHost, HostToEngine],
+        *,
+        slots: Slots,
+        crop_slots: Slots,
+    ) -> None:
         self.host_id = host_id
         self.channel = channel
         self._slots = slots
-        self._unsent: deque[FrameDone] = deque()
+        self._crop_slots = crop_slots
+        self._unsent: deque[EngineToHost] = deque()
 
     def picture(self, frame: FrameReady) -> U8:
         """The frame's pixels, where the host wrote them: (H, W, 3) uint8 BGR."""
@@ -49,6 +64,20 @@ class HostLink:
         """Give the slot back: the net failed on it."""
         self._give_back(FrameDone(slot=frame.slot, outcome="dropped_error"))
 
+    def crop(self, crop: CropReady, side_px: int) -> U8:
+        """A crop's pixels: (side_px, side_px, 3) uint8 BGR."""
+        return self._crop_slots[crop.slot][:side_px, :side_px]
+
+    def classified(self, crop: CropReady, probabilities: F32) -> None:
+        """Give a crop's slot back with its classes' probabilities (classes,)."""
+        self._give_back(
+            CropDone(slot=crop.slot, outcome="classified", probabilities=probabilities.tobytes())
+        )
+
+    def crop_dropped(self, crop: CropReady, outcome: CropOutcome) -> None:
+        """Give a crop's slot back without an answer."""
+        self._give_back(CropDone(slot=crop.slot, outcome=outcome))
+
     def flush(self) -> bool:
         """Send what waits; True if nothing waits any more. Raises ChannelClosed."""
         while self._unsent:
@@ -63,6 +92,7 @@ class HostLink:
         """Let go of the host's memory and socket."""
         self.channel.close()
         self._slots.slab.close()
+        self._crop_slots.slab.close()
 
-    def _give_back(self, done: FrameDone) -> None:
+    def _give_back(self, done: EngineToHost) -> None:
         self._unsent.append(done)

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from vigil.data import Event, Phase
+from vigil.data import Attributes, Event, Phase
 from vigil.errors import CursorExpired, FieldViolation
 from vigil.events import table
 from vigil.events.outbox import Outbox
@@ -24,7 +24,8 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which events. An empty field passes everything; all that are set must hold.
 
     ``types`` are exact (zone.enter) or a family (zone.*). Times are UTC seconds of ``occurred_at``:
-    from ``start_s`` on and before ``end_s``.
+    from ``start_s`` on and before ``end_s``. An attribute is compared as text; a dot reaches into an
+    object, and an object itself is compared by its ``class``.
     """
 
     stream_ids: frozenset[str] = frozenset()
@@ -34,6 +35,7 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
     classes: frozenset[str] = frozenset()
     min_score: float = 0.0
     labels: dict[str, str] = msgspec.field(default_factory=dict)
+    attributes: dict[str, str] = msgspec.field(default_factory=dict)
     start_s: float | None = None
     end_s: float | None = None
 
@@ -47,6 +49,10 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
             and (not self.classes or event.class_name in self.classes)
             and (self.min_score <= 0.0 or (event.score or 0.0) >= self.min_score)
             and self.labels.items() <= event.labels.items()
+            and all(
+                attribute_text(event.attributes, name) == wanted
+                for name, wanted in self.attributes.items()
+            )
             and (self.start_s is None or event.occurred_at_s >= self.start_s)
             and (self.end_s is None or event.occurred_at_s < self.end_s)
         )
@@ -55,6 +61,27 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
         return event_type in self.types or any(
             event_type.startswith(wanted[:-1]) for wanted in self.types if wanted.endswith(".*")
         )
+
+
+def attribute_text(attributes: Attributes, name: str) -> str | None:
+    """An event's attribute as a filter sees it: true, 2, 1.5, text; None where there is none.
+
+    ``type.probability`` is a member of the object ``type``, and ``type`` its class.
+    """
+    found: object = attributes.get(name)
+    if found is None:
+        whole, _, member = name.partition(".")
+        held = attributes.get(whole)
+        found = held.get(member) if isinstance(held, dict) else None
+    if isinstance(found, dict):
+        found = found.get("class")
+    if found is None or isinstance(found, str):
+        return found
+    if isinstance(found, bool):
+        return str(found).lower()
+    if isinstance(found, float) and found.is_integer():
+        return str(int(found))
+    return str(found)
 
 
 class Logged(NamedTuple):

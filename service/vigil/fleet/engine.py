@@ -103,16 +103,18 @@ class EngineKeeper:
                 linger_s=settings.linger_s,
                 max_staleness_s=settings.max_staleness_s,
                 threads=settings.engine_threads,
-                classifiers=settings.classifiers,
+                classifiers=tuple(info.name for info in settings.classifiers),
             ),
             descriptors=(self._page.slab.fd,),
         )
         return self._child
 
-    def attach(self, message: AttachHost, *, socket_fd: int, slots_fd: int) -> None:
+    def attach(
+        self, message: AttachHost, *, socket_fd: int, slots_fd: int, crop_slots_fd: int
+    ) -> None:
         """Let frames of a host in."""
         if self._child is not None:
-            self._child.send(message, descriptors=(socket_fd, slots_fd))
+            self._child.send(message, descriptors=(socket_fd, slots_fd, crop_slots_fd))
 
     def detach(self, host_id: str) -> None:
         """A host is gone."""

@@ -10,6 +10,7 @@ from vigil.clock import Clock
 from vigil.data import OfflineReason
 from vigil.errors import Unavailable
 from vigil.fleet.child import Child
+from vigil.fleet.classifiers import crop_px
 from vigil.fleet.engine import EngineKeeper
 from vigil.fleet.policy import PUSH_URI
 from vigil.fleet.restart import RestartDelay
@@ -30,7 +31,7 @@ from vigil.ipc.messages import (
     ToHost,
     UpdateStream,
 )
-from vigil.ipc.slab import PICTURE_SLOTS, SLOTS_A_STREAM, Slots
+from vigil.ipc.slab import CROP_SLOTS, PICTURE_SLOTS, SLOTS_A_STREAM, Slots
 from vigil.metrics.page import Page
 from vigil.metrics.totals import AccountTotals, StageTotals
 from vigil.redact import REDACTOR
@@ -88,6 +89,7 @@ class HostKeeper:
         self._delay = RestartDelay(world.settings, world.clock)
         self._child: Child[ToHost, FromHost] | None = None
         self._slots: Slots | None = None
+        self._crop_slots: Slots | None = None
         self._page: Page | None = None
         self._placed: dict[str, _Placed] = {}
         self._free = set(range(world.settings.streams_per_host))
@@ -149,6 +151,10 @@ class HostKeeper:
             height_px=manifest.input_height_px,
             width_px=manifest.input_width_px,
         )
+        side_px = crop_px(settings.classifiers)
+        self._crop_slots = Slots.create(
+            f"vigil-{self.host_id}-crops", count=CROP_SLOTS, height_px=side_px, width_px=side_px
+        )
         self._page = Page.create(
             f"vigil-{self.host_id}-counters", records=settings.streams_per_host
         )
@@ -178,10 +184,12 @@ class HostKeeper:
                 read_timeout_s=settings.read_timeout_s,
                 max_staleness_s=settings.max_staleness_s,
                 memory_limit_bytes=settings.host_memory_limit_bytes,
+                classifiers=settings.classifiers,
+                crop_px=side_px,
                 sources=settings.sources,
                 allow_loopback=settings.allow_loopback,
             ),
-            descriptors=(self._slots.slab.fd, self._page.slab.fd),
+            descriptors=(self._slots.slab.fd, self._page.slab.fd, self._crop_slots.slab.fd),
         )
         self.connect()
         for placed in self._placed.values():
@@ -191,18 +199,23 @@ class HostKeeper:
 
     def connect(self) -> None:
         """Join this host and the engine by a socket of their own, if both are there."""
-        if self._child is None or self._slots is None or self._world.engine.ready is None:
+        slots, crop_slots = self._slots, self._crop_slots
+        if self._child is None or slots is None or crop_slots is None:
+            return
+        if self._world.engine.ready is None:
             return
         for_host, for_engine = socket_pair()
         try:
             self._world.engine.attach(
                 AttachHost(
                     host_id=self.host_id,
-                    input_height_px=self._slots.height_px,
-                    input_width_px=self._slots.width_px,
+                    input_height_px=slots.height_px,
+                    input_width_px=slots.width_px,
+                    crop_px=crop_slots.height_px,
                 ),
                 socket_fd=for_engine.fileno(),
-                slots_fd=self._slots.slab.fd,
+                slots_fd=slots.slab.fd,
+                crop_slots_fd=crop_slots.slab.fd,
             )
             self._child.send(AttachEngine(), descriptors=(for_host.fileno(),))
         finally:
@@ -309,9 +322,10 @@ class HostKeeper:
             placed.stopped.set()
         if self._page is not None:
             self._world.stages.retire_page(self._page)
-        if self._slots is not None:
-            self._slots.slab.close()
-        self._page = self._slots = self._child = None
+        for slots in (self._slots, self._crop_slots):
+            if slots is not None:
+                slots.slab.close()
+        self._page = self._slots = self._crop_slots = self._child = None
         if self._stopping:
             return
         reason, self._why = self._why, "died"

@@ -66,7 +66,11 @@ class LocalFleet:
         self._on_restart = on_restart
         self._on_serving = on_serving
         self.hosts = Hosts(
-            settings=settings, manifest=manifest, clock=clock, sink=sink, listener=self
+            settings=settings,
+            manifest=manifest,
+            clock=clock,
+            sink=sink,
+            listener=self,
         )
         self.book = StreamBook(clock)
         self._pictures = Pictures(self.hosts, manifest)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vigil.config import LogConfig, SourcesConfig
+from vigil.ipc.messages import ClassifierInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class FleetSettings:
     max_streams: int
     open_timeout_s: float
     read_timeout_s: float
-    classifiers: tuple[str, ...] = ()  # loaded beside the detector
+    classifiers: tuple[ClassifierInfo, ...] = ()  # loaded beside the detector
     host_memory_limit_bytes: int = 0
     max_registered: int = 1024
     host_user: str = ""

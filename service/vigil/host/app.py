@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import structlog
 
 from vigil.clock import Clock, SystemClock
@@ -94,13 +95,14 @@ class Host:
         *,
         page: Page,
         slots: Slots,
+        crop_slots: Slots,
         access: Access,
     ) -> None:
         self._control = control
         self._settings = settings
         self._posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._engine: EngineLink[Transit] = EngineLink(slots)
+        self._engine: EngineLink[Transit] = EngineLink(slots, crop_slots)
         self._clock: Clock = SystemClock()
         self._context = HostContext(
             settings=settings,
@@ -158,17 +160,27 @@ class Host:
         except ChannelClosed:
             self._lose_engine()
             return
-        for transit, done in results:
+        for transit, done in results.frames:
             if done.outcome == "analysed":
                 transit.analysed(detections_of(done, transit.letterbox), done)
             else:
                 transit.dropped(done)
+        for crop, said in results.crops:
+            self._page.count_crop(said.outcome)
+            if said.outcome == "classified":
+                crop.classified(np.frombuffer(said.probabilities, np.float32))
+            else:
+                crop.dropped()
 
     def _lose_engine(self) -> None:
         if self._engine.channel is not None:
             self._selector.unregister(self._engine.channel)
-        for transit in self._engine.detach():
+        lost = self._engine.detach()
+        for transit in lost.frames:
             transit.dropped(FrameDone(slot=-1, outcome="dropped_error"))
+        for crop in lost.crops:
+            self._page.count_crop("dropped_error")
+            crop.dropped()
 
     def _obey(self) -> None:
         try:
@@ -302,11 +314,17 @@ def main(fd: int) -> int:
         width_px=settings.input_width_px,
     )
     page = Page(Slab.open(parcel.descriptors.pop(0)), records=settings.streams)
+    crop_slots = Slots(
+        Slab.open(parcel.descriptors.pop(0)), height_px=settings.crop_px, width_px=settings.crop_px
+    )
     policy = SourcePolicy.of(settings.sources, allow_loopback=settings.allow_loopback)
     access = Access(policy)
     try:
         with HttpProxy(access, connect_timeout_s=settings.open_timeout_s):
-            Host(control, settings, page=page, slots=slots, access=access).run()
+            host = Host(
+                control, settings, page=page, slots=slots, crop_slots=crop_slots, access=access
+            )
+            host.run()
     except ChannelClosed:
         return 0
     return 0

@@ -13,6 +13,7 @@ from vigil.data import U8, Detections, Event, Glance, Outcome, StreamState, Trac
 from vigil.errors import Unavailable
 from vigil.host.context import HostContext, mask_areas
 from vigil.host.engine_link import SlotPool
+from vigil.host.picture_pool import PicturePool
 from vigil.host.run import Run
 from vigil.ipc.messages import (
     FrameDone,
@@ -67,7 +68,8 @@ class Frame:
     moment: Moment
     letterbox: Letterbox
     glance: Glance | None  # where a rule wants it
-    picture: U8 | None
+    picture: U8 | None  # full resolution, where anyone wants it
+    pool: PicturePool | None  # where it goes when nobody looks at it any more
     then: tuple[Then, ...]
     # of those who wait for a snapshot: a dropped frame leaves them waiting
     wishes: tuple[Then, ...]
@@ -168,8 +170,13 @@ class Camera:
         slot: int,
         keep: bool,
         then: tuple[Then, ...] = (),
+        pool: PicturePool | None = None,
     ) -> None:
-        """Draw a picture, (H, W, 3) uint8 BGR, into a slot of this camera and hand it to the engine."""
+        """Draw a picture, (H, W, 3) uint8 BGR, into a slot of this camera and hand it to the engine.
+
+        It is the camera's until it is given back to ``pool``: second stages and snapshots cut it and show
+        it when its detections are known.
+        """
         started_s = self._context.clock.monotonic_s()
         masks = self.spec.privacy_masks
         letterbox = self._context.letterbox(picture)
@@ -184,11 +191,13 @@ class Camera:
             self.ledger.outcome("dropped_error")
             raise
         wishes = self._take_wishes()
-        kept = picture.copy() if wishes else None
+        kept = picture if wishes or self.spec.second_stages else None
+        if kept is None and pool is not None:
+            pool.give_back(picture)
         ready_s = self._context.clock.monotonic_s()
         self._context.page.times.observe("resize", ready_s - started_s)
         witnessed = (*then, *self._witness)
-        frame = Frame(self, run, seq, moment, letterbox, glance, kept, witnessed, wishes)
+        frame = Frame(self, run, seq, moment, letterbox, glance, kept, pool, witnessed, wishes)
         message = FrameReady(
             slot=slot,
             camera=self.record,
@@ -263,6 +272,7 @@ class Camera:
             return
         times.observe("track", tracked_s - started_s)
         times.observe("rules", clock.monotonic_s() - tracked_s)
+        self.ledger.labelled(run.classify(frame.picture, tracks, frame.moment))
         shown = run.thresholds.keep(found)
         self.ledger.detected(shown.class_id)
         self.ledger.outcome("analysed")
@@ -275,17 +285,24 @@ class Camera:
             unfiltered=found,
             tracks=tracks,
             events=tuple(events),
-            picture=frame.picture,
+            picture=frame.picture if frame.wishes else None,
             infer_s=done.infer_s,
         )
         for then in (*frame.then, *frame.wishes):
             then(analysed)
+        self._let_go(frame)
         if run.left():
             self._finish(run)
+
+    def _let_go(self, frame: Frame) -> None:
+        """A picture that nobody was given may be written again."""
+        if frame.picture is not None and frame.pool is not None and not frame.wishes:
+            frame.pool.give_back(frame.picture)
 
     def take_dropped(self, frame: Frame, outcome: Outcome) -> None:
         """A frame came back without detections, or never left."""
         self.ledger.outcome(outcome)
+        self._let_go(frame)
         for then in frame.then:
             then(None)
         for wish in frame.wishes:
@@ -295,6 +312,7 @@ class Camera:
 
     def _finish(self, run: Run) -> None:
         self._publish(run.finish())
+        self.ledger.labelled(run.second_stages.forget(()))
         run.finished.set()
 
     def _publish(self, events: list[Event]) -> None:

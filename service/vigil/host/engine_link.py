@@ -5,11 +5,18 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from vigil.data import U8
+from vigil.data import F32, U8
 from vigil.ipc.channel import Channel, ChannelClosed, limit_sending
-from vigil.ipc.messages import FrameDone, FrameReady
+from vigil.ipc.messages import (
+    CropDone,
+    CropReady,
+    EngineToHost,
+    FrameDone,
+    FrameReady,
+    HostToEngine,
+)
 from vigil.ipc.slab import Slots
 
 SEND_TIMEOUT_S = 1.0
@@ -54,17 +61,62 @@ class InTransit(Generic[Carried]):
     carried: Carried
 
 
-class EngineLink(Generic[Carried]):
-    """Frames out, results in. Readers submit from their threads; the host's loop takes results."""
+class CropTransit(Protocol):
+    """A crop that the engine has: its owner is told what became of it, on the host's loop."""
+
+    def classified(self, probabilities: F32) -> None:
+        """The engine's answer: the classifier's calibrated probabilities (classes,)."""
+
+    def dropped(self) -> None:
+        """The engine gave it back without an answer, or is gone."""
+
+
+class CropSlots:
+    """The slots of crops, which all cameras of the host share."""
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
-        self._channel: Channel[FrameReady, FrameDone] | None = None
+        self.pool = SlotPool(range(slots.count))
+        self.in_transit: dict[int, CropTransit] = {}  # by slot
+
+    def picture(self, slot: int, side_px: int) -> U8:
+        """Where a slot's crop is written: (side_px, side_px, 3)."""
+        return self._slots[slot][:side_px, :side_px]
+
+    def take_back(self, slot: int) -> CropTransit | None:
+        """Free a slot; gives whose crop was in it."""
+        transit = self.in_transit.pop(slot, None)
+        if transit is not None:
+            self.pool.give_back(slot)
+        return transit
+
+
+class Returned(NamedTuple, Generic[Carried]):
+    """What the engine gave back, in its order."""
+
+    frames: list[tuple[Carried, FrameDone]]
+    crops: list[tuple[CropTransit, CropDone]]
+
+
+class Lost(NamedTuple, Generic[Carried]):
+    """What an engine that is gone had."""
+
+    frames: list[Carried]
+    crops: list[CropTransit]
+
+
+class EngineLink(Generic[Carried]):
+    """Frames and crops out, results in. Readers submit from their threads; the host's loop takes results."""
+
+    def __init__(self, slots: Slots, crop_slots: Slots) -> None:
+        self._slots = slots
+        self.crops = CropSlots(crop_slots)
+        self._channel: Channel[HostToEngine, EngineToHost] | None = None
         self._attached = threading.Event()
         self._in_transit: dict[int, InTransit[Carried]] = {}  # by slot
 
     @property
-    def channel(self) -> Channel[FrameReady, FrameDone] | None:
+    def channel(self) -> Channel[HostToEngine, EngineToHost] | None:
         """The present conversation, for the host's selector; None while there is no engine."""
         return self._channel
 
@@ -76,7 +128,7 @@ class EngineLink(Generic[Carried]):
         """Talk to a new engine."""
         sock = socket.socket(fileno=fd)
         limit_sending(sock, SEND_TIMEOUT_S)
-        self._channel = Channel(sock, FrameDone)
+        self._channel = Channel(sock, EngineToHost)
         self._attached.set()
 
     def wait_attached(self, timeout_s: float, stop: threading.Event) -> bool:
@@ -87,7 +139,7 @@ class EngineLink(Generic[Carried]):
                 return False
         return True
 
-    def detach(self) -> list[Carried]:
+    def detach(self) -> Lost[Carried]:
         """The engine is gone: what it held comes back, and its slots are free."""
         self._attached.clear()
         channel, self._channel = self._channel, None
@@ -99,7 +151,8 @@ class EngineLink(Generic[Carried]):
             if transit is not None:
                 transit.pool.give_back(slot)
                 lost.append(transit.carried)
-        return lost
+        taken = [self.crops.take_back(slot) for slot in list(self.crops.in_transit)]
+        return Lost(lost, [crop for crop in taken if crop is not None])
 
     def submit(self, frame: FrameReady, *, pool: SlotPool, carried: Carried) -> bool:
         """Hand a written slot to the engine; False, with the slot free again, if there is none."""
@@ -119,15 +172,32 @@ class EngineLink(Generic[Carried]):
             return False
         return True
 
-    def results(self) -> list[tuple[Carried, FrameDone]]:
+    def submit_crop(self, crop: CropReady, *, carried: CropTransit) -> bool:
+        """Hand a written crop to the engine; False, with its slot free again, if there is none."""
+        channel = self._channel
+        self.crops.in_transit[crop.slot] = carried
+        try:
+            if channel is None:
+                raise ChannelClosed("no engine")
+            channel.send(crop)
+        except (ChannelClosed, BlockingIOError):
+            # the loop's detach may have taken it back already: then its owner is told there
+            return self.crops.take_back(crop.slot) is None
+        return True
+
+    def results(self) -> Returned[Carried]:
         """What the engine gave back since the last call. Raises ChannelClosed when it is gone."""
+        returned: Returned[Carried] = Returned([], [])
         if self._channel is None:
-            return []
-        results: list[tuple[Carried, FrameDone]] = []
+            return returned
         for parcel in self._channel.drain():
             done = parcel.message
+            if isinstance(done, CropDone):
+                if (crop := self.crops.take_back(done.slot)) is not None:
+                    returned.crops.append((crop, done))
+                continue
             transit = self._in_transit.pop(done.slot, None)
             if transit is not None:
                 transit.pool.give_back(done.slot)
-                results.append((transit.carried, done))
-        return results
+                returned.frames.append((transit.carried, done))
+        return returned

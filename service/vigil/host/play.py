@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from vigil.data import U8, OfflineReason
+from vigil.data import OfflineReason
 from vigil.host.camera import Camera
 from vigil.host.capture import Capture, CaptureFailed
 from vigil.host.context import HostContext
+from vigil.host.picture_pool import PicturePool
 from vigil.host.run import Run
 from vigil.host.sampling import Sampler
 from vigil.host.timeline import FileTimeline, LiveTimeline, TimeWentBack
@@ -69,7 +70,7 @@ class Play:
         self._frames = 0  # that show what the camera saw
         self._size_px = (0, 0)  # of those
         self._damaged_since_s = run.anchor.monotonic_s  # before the first of them
-        self._buffer: U8 | None = None  # where frames are converted to, used again and again
+        self._pictures = PicturePool()
 
     def until_end(self) -> Ended:
         """Read until the source ends or fails, or until told to stop.
@@ -182,7 +183,7 @@ class Play:
             self._camera.ledger.outcome("dropped_newer")
             return
         try:
-            self._buffer = self._capture.retrieve(self._buffer)
+            picture = self._capture.retrieve(self._pictures.take())
         except Exception:  # CaptureFailed, or an error of OpenCV's
             self._camera.slots.give_back(slot)
             self._camera.ledger.outcome("dropped_error")
@@ -190,10 +191,11 @@ class Play:
         self._camera.submit(
             self._run,
             seq=seq,
-            picture=self._buffer,
+            picture=picture,
             moment=self._run.moment(time_s=time_s, captured_s=captured_s),
             slot=slot,
             keep=self._waits,
+            pool=self._pictures,
         )
 
     def _age_s(self, captured_s: float) -> float:

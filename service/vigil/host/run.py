@@ -8,6 +8,7 @@ import numpy as np
 from vigil.clock import Anchor
 from vigil.data import U8, Detections, Event, Glance, Track
 from vigil.host.context import HostContext
+from vigil.host.second_stage import SecondStages
 from vigil.rules import Moment, RuleSet
 from vigil.spec import StreamSpec
 from vigil.tracking import Tracker, TrackerSettings
@@ -64,6 +65,7 @@ class Run:
         self._clock = context.clock
         self.thresholds = thresholds_of(spec, context)
         self._tracker = Tracker(self.thresholds.tracker_settings())
+        self.second_stages = SecondStages(spec.second_stages, context)
         self._rules = RuleSet(
             spec.rules,
             stream_id=spec.stream_id,
@@ -71,6 +73,7 @@ class Run:
             class_names=context.settings.classes,
             labels=spec.labels,
             masks=spec.privacy_masks,
+            traits=self.second_stages.traits,
         )
         self._glancer = Glancer()
         self._lock = threading.Lock()
@@ -134,10 +137,19 @@ class Run:
         self._last = moment
         return self._rules.advance(moment, tracks)
 
+    def classify(self, picture: U8 | None, tracks: tuple[Track, ...], moment: Moment) -> list[int]:
+        """Show a frame's tracks to the second stages; gives the labels of tracks that ended."""
+        if self._rules.blind:
+            return []
+        if picture is not None:
+            self.second_stages.look(picture, tracks, time_s=moment.time_s)
+        return self.second_stages.forget(tracks)
+
     def change(self, spec: StreamSpec, context: HostContext) -> list[Event]:
         """Take a changed definition; rules that are gone end their episodes."""
         self.thresholds = thresholds_of(spec, context)
         self._tracker.retune(self.thresholds.tracker_settings())
+        self.second_stages.change(spec.second_stages)
         return self._rules.replace(
             spec.rules, labels=spec.labels, moment=self._now(), masks=spec.privacy_masks
         )

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from vigil.config import SourcesConfig
-from vigil.data import Event, OfflineReason, StreamState
+from vigil.data import CropOutcome, Event, OfflineReason, StreamState
 from vigil.spec import StreamSpec
 
 RefusalKind: TypeAlias = Literal["unreadable", "unavailable", "invalid"]
@@ -19,11 +19,23 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Base of all messages: the tag is the class's name."""
 
 
+class ClassifierInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A classifier that is installed, as hosts know it.
+
+    Its classes are counted from ``first_label`` on among the labels of all classifiers.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    input_px: int  # of its square input, a side
+    first_label: int
+
+
 # service to host
 
 
 class HostSettings(Message, frozen=True, kw_only=True):
-    """First message to a host. Descriptors: slots, counters."""
+    """First message to a host. Descriptors: slots, counters, slots of crops."""
 
     host_id: str
     model: str
@@ -37,6 +49,8 @@ class HostSettings(Message, frozen=True, kw_only=True):
     read_timeout_s: float
     max_staleness_s: float
     memory_limit_bytes: int  # 0: none
+    classifiers: tuple[ClassifierInfo, ...] = ()
+    crop_px: int = 64  # a side of a crop's slot: the largest input of a classifier
     sources: SourcesConfig = SourcesConfig()  # by which sources are judged again, when opened
     allow_loopback: bool = False
 
@@ -230,11 +244,12 @@ class EngineSettings(Message, frozen=True, kw_only=True):
 
 
 class AttachHost(Message, frozen=True, kw_only=True):
-    """A host's frames come here. Descriptors: the engine's end of the socket, the host's slots."""
+    """A host's frames come here. Descriptors: the engine's end of the socket, slots, slots of crops."""
 
     host_id: str
     input_height_px: int
     input_width_px: int
+    crop_px: int
 
 
 class DetachHost(Message, frozen=True, kw_only=True):
@@ -275,6 +290,14 @@ class FrameReady(Message, frozen=True, kw_only=True, array_like=True):
     keep: bool  # True: never replaced by a newer one, never stale
 
 
+class CropReady(Message, frozen=True, kw_only=True, array_like=True):
+    """A crop's slot holds one, at its top left, of the classifier's input size."""
+
+    slot: int
+    classifier: str
+    ready_s: float
+
+
 # engine to host
 
 
@@ -289,6 +312,16 @@ class FrameDone(Message, frozen=True, kw_only=True, array_like=True):
     infer_s: float = 0.0
 
 
+class CropDone(Message, frozen=True, kw_only=True, array_like=True):
+    """The crop's slot is the host's again."""
+
+    slot: int
+    outcome: CropOutcome
+    probabilities: bytes = b""  # float32, calibrated, of the classifier's classes
+
+
+HostToEngine: TypeAlias = FrameReady | CropReady
+EngineToHost: TypeAlias = FrameDone | CropDone
 ToHost: TypeAlias = (
     HostSettings
     | AttachEngine

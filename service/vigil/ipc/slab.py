@@ -15,6 +15,7 @@ from vigil.data import U8
 
 PAGE_BYTES = mmap.PAGESIZE
 SLOTS_A_STREAM = 3  # one being written, one waiting, one being inferred
+CROP_SLOTS = 64  # of a host, for crops of tracks
 PICTURE_SLOTS = 8  # of a host, for pictures that clients send
 
 

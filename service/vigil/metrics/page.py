@@ -7,32 +7,40 @@ it changes), so that every scrape sees a balance: frames read = outcomes + in fl
 
 import threading
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vigil.data import I64, Outcome
+from vigil.data import I64, CropOutcome, Outcome
 from vigil.ipc.slab import Slab
 
-STAGES = ("decode", "resize", "queue", "batch_wait", "infer", "postprocess", "track", "rules")
+STAGES = (
+    *("decode", "resize", "queue", "batch_wait", "infer", "postprocess", "track", "rules"),
+    *("crop", "crop_wait", "classify"),  # of a second stage: a crop's, not a frame's
+)
 BUCKETS_S = (
     *(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0),
 )
 BATCH_BUCKETS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64)
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+CROP_OUTCOMES: tuple[CropOutcome, ...] = get_args(CropOutcome)
 MAX_CLASSES = 96  # counters a record has for detections by class
+MAX_LABELS = 64  # and for tracks by the label that second stages gave them
 
 _OUTCOME_INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
 _BUCKET_CELLS = max(len(BUCKETS_S), len(BATCH_BUCKETS)) + 1
 _HISTOGRAM_CELLS = _BUCKET_CELLS + 1  # and the sum
 _HEADER_CELLS = 16
+_FIRST_CROP = 8  # of the header: crops by outcome
 _SEQ, _READ, _IN_FLIGHT, _FIRST_OUTCOME = 0, 1, 2, 3
 _LAST_FRAME = _FIRST_OUTCOME + len(OUTCOMES)
 _FIRST_CLASS = _LAST_FRAME + 1
-_RECORD_CELLS = _FIRST_CLASS + MAX_CLASSES
+_FIRST_LABEL = _FIRST_CLASS + MAX_CLASSES
+_RECORD_CELLS = _FIRST_LABEL + MAX_LABELS
 _TRIES = 1000  # reads of a record that changes meanwhile, about a millisecond
 
 
@@ -44,6 +52,7 @@ class Account:
     in_flight: int = 0
     outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     detections: I64 = field(default_factory=lambda: np.zeros(MAX_CLASSES, np.int64))
+    labels: I64 = field(default_factory=lambda: np.zeros(MAX_LABELS, np.int64))
     last_frame_s: float = 0.0  # UTC; 0: none yet
 
     def add(self, other: "Account") -> "Account":
@@ -53,6 +62,7 @@ class Account:
             in_flight=self.in_flight + other.in_flight,
             outcomes={name: self.outcomes[name] + other.outcomes[name] for name in OUTCOMES},
             detections=self.detections + other.detections,
+            labels=self.labels + other.labels,
             last_frame_s=max(self.last_frame_s, other.last_frame_s),
         )
 
@@ -60,7 +70,7 @@ class Account:
         """The account of a host that died: what was in flight is lost, and says so."""
         lost = self.read - sum(self.outcomes.values())
         outcomes = {**self.outcomes, "dropped_error": self.outcomes["dropped_error"] + lost}
-        return Account(self.read, 0, outcomes, self.detections, self.last_frame_s)
+        return replace(self, in_flight=0, outcomes=outcomes)
 
 
 @dataclass(slots=True)
@@ -117,6 +127,12 @@ class Ledger:
         """Objects found in an analysed frame; classes past the first 96 have no counter."""
         np.add.at(self._cells, _FIRST_CLASS + class_ids[class_ids < MAX_CLASSES], 1)
 
+    def labelled(self, labels: Iterable[int]) -> None:
+        """Tracks that ended with a second stage's label; labels past the first 64 have no counter."""
+        for label in labels:
+            if label < MAX_LABELS:
+                self._cells[_FIRST_LABEL + label] += 1
+
 
 class StageTimes:
     """The writing side of a page's histograms. Threads of the process share it."""
@@ -148,6 +164,7 @@ class Page:
         self.slab = slab
         cells: I64 = slab.bytes.view(np.int64)
         self._header: NDArray[np.float64] = cells[:_HEADER_CELLS].view(np.float64)
+        self._crops: I64 = cells[_FIRST_CROP : _FIRST_CROP + len(CROP_OUTCOMES)]
         start = _HEADER_CELLS
         end = start + (len(STAGES) + 1) * _HISTOGRAM_CELLS
         self._histograms: I64 = cells[start:end].reshape(-1, _HISTOGRAM_CELLS)
@@ -181,6 +198,14 @@ class Page:
     def queue(self) -> tuple[int, float]:
         """Frames waiting and the UTC time of the oldest, 0 where none waits."""
         return int(self._header[1]), float(self._header[2])
+
+    def count_crop(self, outcome: CropOutcome) -> None:
+        """What became of a crop of a second stage. One thread of the child calls it."""
+        self._crops[CROP_OUTCOMES.index(outcome)] += 1
+
+    def crops(self) -> I64:
+        """Crops by `CROP_OUTCOMES`."""
+        return self._crops.copy()
 
     def account(self, record: int) -> Account | None:
         """A camera's account as it is at one instant.
@@ -218,6 +243,7 @@ def _account_of(cells: I64) -> Account:
         read=int(cells[_READ]),
         in_flight=int(cells[_IN_FLIGHT]),
         outcomes={name: int(cells[_FIRST_OUTCOME + i]) for i, name in enumerate(OUTCOMES)},
-        detections=cells[_FIRST_CLASS:_RECORD_CELLS].copy(),
+        detections=cells[_FIRST_CLASS:_FIRST_LABEL].copy(),
+        labels=cells[_FIRST_LABEL:_RECORD_CELLS].copy(),
         last_frame_s=float(cells.view(np.float64)[_LAST_FRAME]),
     )

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from prometheus_client import (
@@ -21,7 +21,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from vigil.data import StreamState
+from vigil.data import CropOutcome, StreamState
 from vigil.metrics.accuracy import AccuracyMetrics
 from vigil.metrics.page import BATCH_BUCKETS, BUCKETS_S, OUTCOMES, Account, Distribution
 
@@ -67,6 +67,8 @@ class Reading:
     device: dict[str, str]  # of the engine; empty while there is none
     classes: tuple[str, ...]
     verdicts: Sequence[VerdictReading] = ()
+    labels: tuple[tuple[str, str], ...] = ()  # classifier and class, in the order of accounts
+    crops: dict[CropOutcome, int] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -195,6 +197,7 @@ class _FleetCollector(Collector):
         """Every family, read at one go."""
         reading = self._source.read()
         yield from _frames(reading)
+        yield from _second_stages(reading)
         yield from _streams(reading)
         yield _stages(reading, self._own_stages)
         yield _batches(reading)
@@ -226,6 +229,23 @@ def _frames(reading: Reading) -> Iterator[Metric]:
         for name, count in zip(reading.classes, account.detections, strict=False):
             found.add_metric([stream.stream_id, name], float(count))
     yield from (read, frames, in_flight, found)
+
+
+def _second_stages(reading: Reading) -> Iterator[Metric]:
+    crops = CounterMetricFamily(
+        "vigil_crops", "What became of crops of tracks, of all streams.", labels=["outcome"]
+    )
+    for outcome, count in reading.crops.items():
+        crops.add_metric([outcome], count)
+    tracks = CounterMetricFamily(
+        "vigil_tracks_classified",
+        "Tracks that ended, by what a second stage said that they were.",
+        labels=["stream_id", "classifier", "class"],
+    )
+    for stream in reading.streams:
+        for (classifier, name), count in zip(reading.labels, stream.account.labels, strict=False):
+            tracks.add_metric([stream.stream_id, classifier, name], float(count))
+    yield from (crops, tracks)
 
 
 def _streams(reading: Reading) -> Iterator[Metric]:

@@ -1,6 +1,9 @@
 """Sums over children, dead ones included: a counter never goes back while the service lives."""
 
-from vigil.metrics.page import STAGES, Account, Distribution, Page
+import numpy as np
+
+from vigil.data import I64, CropOutcome
+from vigil.metrics.page import CROP_OUTCOMES, STAGES, Account, Distribution, Page
 
 
 class StageTotals:
@@ -10,6 +13,7 @@ class StageTotals:
         self._pages: list[Page] = []
         self._retired: dict[str, Distribution] = {}
         self._retired_batches: Distribution | None = None
+        self._retired_crops: I64 = np.zeros(len(CROP_OUTCOMES), np.int64)
 
     def add_page(self, page: Page) -> None:
         """A child began to count on this page."""
@@ -21,6 +25,7 @@ class StageTotals:
         for stage in STAGES:
             self._retired[stage] = _sum(self._retired.get(stage), page.stage(stage))
         self._retired_batches = _sum(self._retired_batches, page.batches())
+        self._retired_crops = self._retired_crops + page.crops()
         page.slab.close()
 
     def stages(self) -> dict[str, Distribution]:
@@ -30,6 +35,11 @@ class StageTotals:
             for stage in STAGES:
                 totals[stage] = _sum(totals.get(stage), page.stage(stage))
         return totals
+
+    def crops(self) -> dict[CropOutcome, int]:
+        """What became of crops, over all children that ever were."""
+        total = sum((page.crops() for page in self._pages), self._retired_crops)
+        return dict(zip(CROP_OUTCOMES, total.tolist(), strict=True))
 
     def batches(self) -> Distribution | None:
         """Batch sizes; None before the first child."""

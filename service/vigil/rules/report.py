@@ -1,21 +1,36 @@
 """Events as rules write them: ids, times and what is known of the object, in one place."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from vigil.data import Attributes, Event, JsonScalar, Occurrence, Phase
 from vigil.rules.subject import Moment, Subject
 
+NO_TRAITS: Mapping[int, Attributes] = MappingProxyType({})
+
 
 class Reporter:
-    """Writes the events of one stream's run."""
+    """Writes the events of one stream's run.
+
+    ``traits`` is what is known of a track beside its boxes, by track id: attributes that every event about
+    it carries. It belongs to whoever made it, and changes between frames.
+    """
 
     def __init__(
-        self, *, stream_id: str, run: int, class_names: tuple[str, ...], labels: dict[str, str]
+        self,
+        *,
+        stream_id: str,
+        run: int,
+        class_names: tuple[str, ...],
+        labels: dict[str, str],
+        traits: Mapping[int, Attributes] = NO_TRAITS,
     ) -> None:
         self.stream_id = stream_id
         self.run = run
         self.class_names = class_names
         self.labels = dict(labels)
+        self.traits = traits
 
     def episode(self, kind: str, *, rule_id: str, edge: str, subject: Subject) -> "Episode":
         """The next episode of this edge of the object, not yet announced."""
@@ -110,7 +125,9 @@ class Episode:
             occurred_at_s=moment.utc_at(at_s),
             captured_s=moment.captured_s,
             labels=reporter.labels,
-            attributes=attributes,
+            attributes=attributes
+            if track is None
+            else {**reporter.traits.get(track.track_id, {}), **attributes},
         )
 
 

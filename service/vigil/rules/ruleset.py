@@ -1,13 +1,13 @@
 """All rules of one stream at work on one run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vigil.data import GRID_HW, Event, Glance, Track, TrackState
+from vigil.data import GRID_HW, Attributes, Event, Glance, Track, TrackState
 from vigil.rules.area import AreaWatch
 from vigil.rules.camera_health import HealthWatch
 from vigil.rules.direction import DirectionWatch
@@ -17,7 +17,7 @@ from vigil.rules.line import LineWatch
 from vigil.rules.lingering import LingeringWatch
 from vigil.rules.occupancy import AbsenceWatch, OccupancyWatch
 from vigil.rules.presence import MarkerWatch, TrackWatch
-from vigil.rules.report import Reporter
+from vigil.rules.report import NO_TRAITS, Reporter
 from vigil.rules.speed import SpeedWatch
 from vigil.rules.subject import Moment, Reason, Subject
 from vigil.rules.zone import ZoneWatch
@@ -62,10 +62,11 @@ class RuleSet:
         class_names: tuple[str, ...],
         labels: dict[str, str],
         masks: Sequence[Polygon] = (),
+        traits: Mapping[int, Attributes] = NO_TRAITS,
     ) -> None:
         self._hidden = _cells_within(masks)
         self._reporter = Reporter(
-            stream_id=stream_id, run=run, class_names=class_names, labels=labels
+            stream_id=stream_id, run=run, class_names=class_names, labels=labels, traits=traits
         )
         self._subjects: dict[int, Subject] = {}
         self._frame = -1

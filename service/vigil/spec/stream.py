@@ -25,6 +25,7 @@ MAX_RULES = 64
 MAX_LABELS = 32
 MAX_LABEL_LENGTH = 1024
 MAX_DETECT_FPS = 60.0
+MAX_SECOND_STAGES = 4
 
 
 class Pace(StrEnum):
@@ -67,6 +68,13 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         return self.uri.startswith("push:")
 
 
+class SecondStage(msgspec.Struct, frozen=True, kw_only=True):
+    """A classifier for the crops of a stream's confirmed tracks."""
+
+    classifier: str  # its name among the models, and of its results in events' attributes
+    classes: tuple[str, ...] = ()  # tracks of these classes; empty: all
+
+
 class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One camera's definition, as the client gave it."""
 
@@ -81,6 +89,7 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[Rule, ...] = ()
     privacy_masks: tuple[tuple[Point, ...], ...] = ()
     labels: dict[str, str] = msgspec.field(default_factory=dict)
+    second_stages: tuple[SecondStage, ...] = ()
 
 
 def violations(spec: StreamSpec) -> list[FieldViolation]:
@@ -117,6 +126,7 @@ def _violations(spec: StreamSpec) -> Iterator[FieldViolation]:
         yield FieldViolation(
             "rules", "at most one camera_health rule a stream; name all its checks"
         )
+    yield from _second_stages(spec.second_stages)
     seen: set[str] = set()
     for index, rule in enumerate(spec.rules):
         field = f"rules[{index}]"
@@ -126,6 +136,24 @@ def _violations(spec: StreamSpec) -> Iterator[FieldViolation]:
             )
         seen.add(rule.rule_id)
         yield from rule_violations(field, rule)
+
+
+def _second_stages(stages: tuple[SecondStage, ...]) -> Iterator[FieldViolation]:
+    if len(stages) > MAX_SECOND_STAGES:
+        yield FieldViolation("second_stages", f"at most {MAX_SECOND_STAGES} second stages a stream")
+    seen: set[str] = set()
+    for index, stage in enumerate(stages):
+        field = f"second_stages[{index}]"
+        if not ID_PATTERN.fullmatch(stage.classifier):
+            yield FieldViolation(
+                f"{field}.classifier", "is no model's name; see `vigil models list`"
+            )
+        if stage.classifier in seen:
+            yield FieldViolation(
+                f"{field}.classifier", f"{stage.classifier!r} is used twice in this stream"
+            )
+        seen.add(stage.classifier)
+        yield from check_classes(f"{field}.classes", stage.classes)
 
 
 def _labels(labels: dict[str, str]) -> Iterator[FieldViolation]:

@@ -154,15 +154,16 @@ async def test_a_wrong_list_is_refused(
     assert field in fields_of(caught.value)
 
 
-async def test_what_is_not_served_says_so(site: Site) -> None:
+async def test_events_are_chosen_by_their_attributes(site: Site) -> None:
+    await keep(site, 2)
     stub = EventServiceStub(site.channel)
-    for call, name in (
-        (
-            stub.ListEvents(pb.ListEventsRequest(filter=pb.EventFilter(attributes={"a": "b"}))),
-            "filter.attributes",
-        ),
+    for attributes, count in (
+        ({"direction": "left"}, 2),
+        ({"direction": "left", "count": "2"}, 2),
+        ({"type.van": "0.5"}, 2),
+        ({"direction": "right"}, 0),
+        ({"type": "van"}, 0),
+        ({"nothing": "left"}, 0),
     ):
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await call
-        assert caught.value.code() is Code.UNIMPLEMENTED
-        assert name in (caught.value.details() or "")
+        request = pb.ListEventsRequest(filter=pb.EventFilter(attributes=attributes))
+        assert len((await stub.ListEvents(request)).events) == count, attributes

@@ -183,12 +183,36 @@ async def test_a_path_within_the_roots_is_taken_though_nothing_is_there(
     assert stream.spec.source.uri == f"file://{videos}/missing.mp4"
 
 
+async def test_a_second_stage_is_kept_and_shown(site: Site) -> None:
+    stages = [
+        pb.SecondStage(classifier="vigil-vehicle-type", classes=["car", "truck"]),
+        pb.SecondStage(classifier="colour"),
+    ]
+    stream = await add(site, second_stages=stages)
+    assert list(stream.spec.second_stages) == stages
+    held = site.fleet.get("gate").spec.second_stages
+    assert [(stage.classifier, stage.classes) for stage in held] == [
+        ("vigil-vehicle-type", ("car", "truck")),
+        ("colour", ()),
+    ]
+
+
+async def test_a_second_stage_that_is_not_loaded_is_refused(site: Site) -> None:
+    refusal = await refused(
+        site,
+        second_stages=[pb.SecondStage(classifier="colour"), pb.SecondStage(classifier="van")],
+    )
+    assert "vigil-vehicle-type, colour" in refusal["spec.second_stages[1].classifier"]
+    twice = [pb.SecondStage(classifier="colour")] * 2
+    assert "spec.second_stages[1].classifier" in await refused(site, second_stages=twice)
+    assert "spec.second_stages" in await refused(site, second_stages=twice * 3)
+
+
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
         ({"class_min_scores": {"person": 0.5}}, "class_min_scores"),
         ({"motion_gate": pb.MotionGate(enabled=True)}, "motion_gate"),
-        ({"second_stages": [pb.SecondStage(classifier="van")]}, "second_stages"),
         (
             {"rules": [rules_pb2.Rule(rule_id="a", stationary=rules_pb2.StationaryRule())]},
             "rules[0].stationary",

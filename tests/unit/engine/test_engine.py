@@ -35,6 +35,7 @@ from vigil.metrics.page import Page
 from vigil.vision.manifest import load_manifest
 
 HEIGHT, WIDTH = 32, 32
+CROP = 24  # a side of the slots of crops; the classifier's input is smaller
 
 
 class Net(Runner):
@@ -76,9 +77,10 @@ class Host:
         ours.settimeout(5)
         self.channel: Channel[FrameReady, FrameDone] = Channel(ours, FrameDone)
         self.slots = Slots.create("vigil-test", count=6, height_px=HEIGHT, width_px=WIDTH)
+        self.crops = Slots.create("vigil-test-crops", count=4, height_px=CROP, width_px=CROP)
         control.send(
-            AttachHost(host_id=host_id, input_height_px=HEIGHT, input_width_px=WIDTH),
-            descriptors=(theirs.fileno(), self.slots.slab.fd),
+            AttachHost(host_id=host_id, input_height_px=HEIGHT, input_width_px=WIDTH, crop_px=CROP),
+            descriptors=(theirs.fileno(), self.slots.slab.fd, self.crops.slab.fd),
         )
         theirs.close()
 
@@ -97,6 +99,7 @@ class Host:
     def close(self) -> None:
         self.channel.close()
         self.slots.slab.close()
+        self.crops.slab.close()
 
 
 class Bench:

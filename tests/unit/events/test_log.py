@@ -33,6 +33,7 @@ def varied(count: int) -> list[Event]:
             class_name=("person", "car", None)[number % 3],
             score=(number % 10) / 10 if number % 7 else None,
             labels={"site": "north" if number % 2 else "south"},
+            attributes={"kind": {"class": "van" if number % 4 else "taxi", "probability": 0.5}},
             occurred_at_s=1000.0 + number,
         )
         for number, event in enumerate(make_events(count, streams=5))
@@ -50,6 +51,7 @@ FILTERS = {
     "class": EventFilter(classes=frozenset({"car", "person"})),
     "score": EventFilter(min_score=0.5),
     "label": EventFilter(labels={"site": "north"}),
+    "attribute": EventFilter(attributes={"kind": "van"}),
     "time": EventFilter(start_s=1020.0, end_s=1050.0),
     "both": EventFilter(stream_ids=frozenset({"camera-2"}), types=frozenset({"zone.*"})),
     "none": EventFilter(stream_ids=frozenset({"nobody"})),

@@ -69,7 +69,8 @@ class Room:
         self.posted: list[Callable[[], None]] = []
         self.page = Page.create("vigil-test-page", records=1)
         self.slots = Slots.create("vigil-test", count=3, height_px=32, width_px=64)
-        self.link: EngineLink[Transit] = EngineLink(self.slots)
+        self.crops = Slots.create("vigil-test-crops", count=2, height_px=16, width_px=16)
+        self.link: EngineLink[Transit] = EngineLink(self.slots, self.crops)
         ours, theirs = socket_pair()
         theirs.settimeout(5)
         self.link.attach(ours.detach())
@@ -122,7 +123,7 @@ class Room:
         self.engine.send(
             FrameDone(slot=slot, outcome=outcome, **(found if outcome == "analysed" else {}))
         )
-        ((transit, done),) = self.link.results()
+        ((transit, done),) = self.link.results().frames
         if done.outcome == "analysed":
             transit.analysed(detections_of(done, transit.letterbox), done)
         else:
@@ -139,6 +140,7 @@ class Room:
         self.link.detach()
         self.engine.close()
         self.slots.slab.close()
+        self.crops.slab.close()
         self.page.slab.close()
 
 

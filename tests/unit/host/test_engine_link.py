@@ -18,8 +18,9 @@ class Site:
 
     def __init__(self) -> None:
         self.slots = Slots.create("vigil-test", count=3, height_px=32, width_px=32)
+        self.crops = Slots.create("vigil-test-crops", count=2, height_px=16, width_px=16)
         self.pool = SlotPool(range(3))
-        self.link: EngineLink[str] = EngineLink(self.slots)
+        self.link: EngineLink[str] = EngineLink(self.slots, self.crops)
         self.engine: Channel[FrameDone, FrameReady] | None = None
 
     def attach(self) -> Channel[FrameDone, FrameReady]:
@@ -39,6 +40,7 @@ class Site:
         if self.engine is not None:
             self.engine.close()
         self.slots.slab.close()
+        self.crops.slab.close()
 
 
 @pytest.fixture
@@ -65,16 +67,16 @@ def test_a_frame_goes_out_and_its_answer_frees_the_slot(site: Site) -> None:
     slots = [engine.receive().message.slot for _ in range(2)]
     for slot in reversed(slots):
         engine.send(FrameDone(slot=slot, outcome="analysed"))
-    results = site.link.results()
+    results = site.link.results().frames
     assert [carried for carried, _ in results] == ["second", "first"]
     assert free(site.pool) == [0, 1, 2]
-    assert site.link.results() == []
+    assert site.link.results().frames == []
 
 
 def test_without_an_engine_nothing_is_taken(site: Site) -> None:
     assert not site.submit("frame")
     assert free(site.pool) == [0, 1, 2]
-    assert site.link.results() == []
+    assert site.link.results().frames == []
 
 
 def test_what_a_dead_engine_held_comes_back_once(site: Site) -> None:
@@ -84,8 +86,8 @@ def test_what_a_dead_engine_held_comes_back_once(site: Site) -> None:
     with pytest.raises(ChannelClosed):
         site.link.results()
     assert not site.submit("too late")
-    assert site.link.detach() == ["held"]
-    assert site.link.detach() == []
+    assert site.link.detach().frames == ["held"]
+    assert site.link.detach().frames == []
     assert free(site.pool) == [0, 1, 2]
     assert site.link.channel is None
 
@@ -93,7 +95,7 @@ def test_what_a_dead_engine_held_comes_back_once(site: Site) -> None:
 def test_an_answer_that_nobody_waits_for_frees_nothing_twice(site: Site) -> None:
     engine = site.attach()
     engine.send(FrameDone(slot=1, outcome="analysed"))
-    assert site.link.results() == []
+    assert site.link.results().frames == []
     assert free(site.pool) == [0, 1, 2]
 
 

@@ -18,6 +18,7 @@ class Fleet:
         account = Account(read=7, in_flight=1, last_frame_s=1.75e9)
         account.outcomes["analysed"] = 6
         account.detections[0] = 4
+        account.labels[1] = 3
         stream = StreamReading(
             stream_id="gate",
             state=StreamState.ONLINE,
@@ -37,6 +38,8 @@ class Fleet:
             redis_risks={"eviction": True, "persistence": False},
             device={"device": "cpu", "precision": "float32", "model": "vigil-det-n"},
             classes=("person", "car"),
+            labels=(("vehicle-type", "bus"), ("vehicle-type", "van")),
+            crops={"classified": 5, "dropped_error": 1},
         )
 
 
@@ -65,6 +68,8 @@ NAMES = [
     "vigil_queue_frames",
     "vigil_oldest_frame_timestamp_seconds",
     "vigil_detections_total",
+    "vigil_crops_total",
+    "vigil_tracks_classified_total",
     "vigil_events_total",
     "vigil_outbox_events",
     "vigil_outbox_oldest_timestamp_seconds",

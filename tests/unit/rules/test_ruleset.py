@@ -16,6 +16,7 @@ from tests.unit.rules.walk import (
     track,
 )
 from vigil.data import Occurrence, Phase
+from vigil.rules import RuleSet
 from vigil.spec import LineRule, MarkerRule, Point, TrackRule, ZoneRule
 
 ZONE = ZoneRule(rule_id="zone", polygon=MIDDLE, dwell_s=0.5)
@@ -148,3 +149,40 @@ def test_events_of_a_frame_come_in_the_order_in_which_they_happened():
         ("a", "zone.exit"),
         ("b", "zone.enter"),
     ]
+
+
+def test_what_is_known_of_a_track_is_in_all_its_events_and_in_no_others():
+    traits = {}
+    rules = RuleSet(
+        (ZONE, MARKER), stream_id="yard", run=3, class_names=("person",), labels={}, traits=traits
+    )
+    inside = track((0.5, 0.5))
+    first = rules.advance(moment(0.0), (inside,))
+    traits[1] = {"type": {"class": "van", "probability": 0.9}}
+    later = [e for n in range(1, 6) for e in rules.advance(moment(n * 0.2), (inside,))]
+    ended = rules.advance(moment(1.2), ())  # the tracker gave it up: its traits are still known
+    assert [e.type for e in first + later + ended if "type" in e.attributes] == [
+        "zone.dwell",
+        "zone.dwell",
+        "zone.exit",
+    ]
+    dwell = next(e for e in later if e.type == "zone.dwell")
+    assert dwell.attributes["type"] == {"class": "van", "probability": 0.9}
+    assert dwell.attributes["duration_s"] >= 0.5
+
+
+def test_a_rule_s_own_word_stands_before_a_classifier_of_the_same_name():
+    rules = RuleSet(
+        (LINE,),
+        stream_id="yard",
+        run=3,
+        class_names=("person",),
+        labels={},
+        traits={1: {"direction": {"class": "up"}}},
+    )
+    (crossing,) = [
+        e
+        for n, y in enumerate((0.3, 0.4, 0.6, 0.7, 0.8))
+        for e in rules.advance(moment(n * 0.2), (track((0.5, y)),))
+    ]
+    assert crossing.attributes["direction"] == "right"

@@ -24,8 +24,9 @@ def take_weights(net: nn.Module, path: Path) -> int:
         raise DamagedModel(f"{path} cannot be read ({error}); name a model's weights") from error
     taken = 0
     for name, tensor in net.state_dict().items():
-        if name in given and given[name].shape == tensor.shape and name != "temperature":
-            tensor.copy_(given[name])
+        held = given.get(name, given.get(name.removeprefix("net.")))  # a detector's has no prefix
+        if held is not None and held.shape == tensor.shape and name != "temperature":
+            tensor.copy_(held)
             taken += 1
     if taken == 0:
         raise DamagedModel(f"{path} has no layer of this net; name weights of the same --arch")

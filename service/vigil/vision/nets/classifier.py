@@ -16,6 +16,7 @@ from vigil.vision.nets.lenet import LeNet5
 from vigil.vision.nets.resnet import DEPTHS as RESNETS
 from vigil.vision.nets.resnet import ResNet
 from vigil.vision.nets.resnet9 import ResNet9
+from vigil.vision.nets.trunknet import TrunkNet
 from vigil.vision.nets.vgg import DEPTHS as VGGS
 from vigil.vision.nets.vgg import Vgg
 
@@ -47,6 +48,7 @@ FAMILIES = {
     },
     "resnet9": Family(ResNet9, 32, 16),
     "cropnet": Family(CropNet, 64, 16, has_dropout=True),
+    "trunknet": Family(TrunkNet, 96, 64, has_dropout=True),
 }
 
 

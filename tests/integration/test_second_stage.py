@@ -1,0 +1,194 @@
+"""A second stage on a running service: from crops of tracks to events, filters and metrics."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cv2
+import grpc
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tests.support.errors import refusal
+from tests.support.processes import named
+from tests.support.site import CALL_TIMEOUT_S, Status, spec_of
+from tests.support.videos import Clips
+from vigil.cli import main
+from vigil.v1 import events_pb2, rules_pb2, streams_pb2
+from vigil.v1.geometry_pb2 import Point
+
+WIDTH_PX, HEIGHT_PX, FPS = 320, 240, 10.0
+EVERYWHERE = [Point(x=x, y=y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
+STAY = rules_pb2.Rule(rule_id="stay", zone=rules_pb2.ZoneRule(polygon=EVERYWHERE))
+STAY.zone.dwell.FromSeconds(2)
+SHADE = streams_pb2.SecondStage(classifier="shade", classes=["person"])
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def two_shades(clips: Clips) -> str:
+    """Six seconds of a picture that is dark on the left and bright on the right."""
+    path = clips.root / "two_shades.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), FPS, (WIDTH_PX, HEIGHT_PX))
+    picture = np.full((HEIGHT_PX, WIDTH_PX, 3), 20, np.uint8)
+    picture[:, WIDTH_PX // 2 :] = 235
+    for _ in range(int(6 * FPS)):
+        writer.write(picture)
+    writer.release()
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def shade_site(open_site: Callable[..., Any]) -> Iterator[Any]:
+    with open_site(VIGIL_ENGINE__CLASSIFIERS="shade") as site:
+        yield site
+
+
+STAGES = {
+    "shades": [SHADE],
+    "of-cars": [streams_pb2.SecondStage(classifier="shade", classes=["car"])],  # there are none
+    "without": [],
+}
+
+
+@pytest.fixture(scope="module")
+def played(shade_site: Any, two_shades: str) -> dict[str, list[Any]]:
+    """The events of the same clip, played to its end with and without second stages."""
+    for stream_id, stages in STAGES.items():
+        shade_site.add(stream_id, two_shades, rules=[STAY], detect_fps=FPS, second_stages=stages)
+    for stream_id in STAGES:
+        shade_site.wait(stream_id, lambda s: s.status.reason == Status.ENDED, timeout_s=60)
+    return {stream_id: listed(shade_site, stream_id) for stream_id in STAGES}
+
+
+def listed(site: Any, stream_id: str, **which: Any) -> list[Any]:
+    where = events_pb2.EventFilter(stream_ids=[stream_id], **which)
+    request = events_pb2.ListEventsRequest(filter=where, page_size=1000)
+    return list(site.events.ListEvents(request, timeout=CALL_TIMEOUT_S).events)
+
+
+def test_tracks_are_voted_over_and_events_say_so(played: dict[str, list[Any]]) -> None:
+    dwells = [event for event in played["shades"] if event.type == "zone.dwell"]
+    assert len(dwells) >= 6
+    for event in dwells:
+        middle = (event.bbox.x1 + event.bbox.x2) / 2
+        said = event.attributes["shade"]
+        if abs(middle - 0.5) > 0.15:
+            assert said["class"] == ("dark" if middle < 0.5 else "bright")
+            assert said["probability"] > 0.6
+        assert 1 <= said["crops"] <= event.attributes["duration_s"] + 1, "at most one a second"
+    enters = [event for event in played["shades"] if event.type == "zone.enter"]
+    assert enters
+    assert not any("shade" in event.attributes for event in enters), "nothing was known yet"
+
+
+def test_events_are_chosen_by_what_their_object_is(
+    shade_site: Any, played: dict[str, list[Any]]
+) -> None:
+    def count(**attributes: str) -> int:
+        which = {"types": ["zone.dwell"], "classes": ["person"], "attributes": attributes}
+        return len(listed(shade_site, "shades", **which))
+
+    dark, bright = count(shade="dark"), count(**{"shade.class": "bright"})
+    assert dark >= 2
+    assert bright >= 2
+    assert dark + bright == sum(event.type == "zone.dwell" for event in played["shades"])
+    assert count(shade="pink") == 0
+
+
+def test_what_is_in_redis_says_so_too(shade_site: Any, played: dict[str, list[Any]]) -> None:
+    del played
+    read = [entry.read().event for entry in shade_site.entries("shades")]
+    said = [event.attributes["shade"] for event in read if event.type == "zone.dwell"]
+    assert {one["class"] for one in said} == {"dark", "bright"}  # type: ignore[index,call-overload]
+
+
+def test_only_tracks_that_a_stage_is_about_are_classified(played: dict[str, list[Any]]) -> None:
+    for stream_id in ("of-cars", "without"):
+        assert any(event.type == "zone.dwell" for event in played[stream_id])
+        assert not any("shade" in event.attributes for event in played[stream_id])
+
+
+def test_crops_are_counted_and_timed(shade_site: Any, played: dict[str, list[Any]]) -> None:
+    del played
+    samples = shade_site.scrape()
+    labels = {"stream_id": "shades", "classifier": "shade"}
+    dark = samples.value("vigil_tracks_classified_total", **labels, **{"class": "dark"})
+    bright = samples.value("vigil_tracks_classified_total", **labels, **{"class": "bright"})
+    assert dark >= 2
+    assert bright >= 2
+    assert samples.total("vigil_tracks_classified_total", stream_id="of-cars") == 0
+    crops = samples.value("vigil_crops_total", outcome="classified")
+    assert crops >= dark + bright
+    assert samples.value("vigil_crops_total", outcome="dropped_error") == 0
+    for stage in ("classify", "crop_wait"):
+        assert samples.value("vigil_stage_seconds_count", stage=stage) == crops
+    assert samples.value("vigil_stage_seconds_count", stage="crop") >= crops
+
+
+def test_a_second_stage_may_come_and_go_on_a_running_stream(
+    shade_site: Any, two_shades: str
+) -> None:
+    shade_site.add("changed", two_shades, rules=[STAY], detect_fps=FPS, source_loop=True)
+    run = shade_site.wait_online("changed", timeout_s=60).status.run
+    shade_site.update("changed", "second_stages", second_stages=[SHADE])
+    where = events_pb2.EventFilter(stream_ids=["changed"], attributes={"shade": "bright"})
+    call = shade_site.events.WatchEvents(events_pb2.WatchEventsRequest(filter=where), timeout=60)
+    assert next(call).event.run >= run
+    call.cancel()
+    shade_site.update("changed", "second_stages", second_stages=[])
+    assert not shade_site.get("changed").spec.second_stages
+    shade_site.remove("changed")
+
+
+def test_a_classifier_that_is_not_loaded_is_refused(shade_site: Any, two_shades: str) -> None:
+    wrong = streams_pb2.SecondStage(classifier="vigil-vehicle-type")
+    request = streams_pb2.AddStreamRequest(
+        spec=spec_of("wrong", two_shades, second_stages=[SHADE, wrong])
+    )
+    code, message, fields = refusal(lambda: shade_site.streams.AddStream(request, timeout=10))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "spec.second_stages[1].classifier" in str(fields)
+    assert "loaded: shade" in message or "loaded: shade" in str(fields)
+
+
+def test_the_command_line_adds_one_and_chooses_by_it(shade_site: Any, two_shades: str) -> None:
+    address = ("--address", shade_site.vigil.addresses.grpc)
+    added = CliRunner().invoke(
+        main,
+        ("stream", "add", "typed", two_shades, "--second-stage", "shade:person", "--zone",
+         "stay:0,0;1,0;1,1;0,1", "--dwell", "2", "--loop", *address),
+    )  # fmt: skip
+    assert added.exit_code == 0, added.output
+    tail = ("events", "tail", "--json", "--limit", "1", "--class", "person", *address)
+    told = CliRunner().invoke(main, (*tail, "--stream", "typed", "--attribute", "shade=bright"))
+    assert told.exit_code == 0, told.output
+    assert '"shade":{' in told.output
+    assert '"class":"bright"' in told.output
+    shade_site.remove("typed")
+    wrong = CliRunner().invoke(main, (*tail, "--attribute", "shade"))
+    assert wrong.exit_code == 2
+    assert "NAME=VALUE" in wrong.output
+
+
+def test_an_engine_that_is_killed_costs_labels_nothing(shade_site: Any, two_shades: str) -> None:
+    shade_site.add(
+        "killed", two_shades, rules=[STAY], detect_fps=FPS, second_stages=[SHADE], source_loop=True
+    )
+
+    def labelled(cursor: str = "") -> Any:
+        where = events_pb2.EventFilter(stream_ids=["killed"], attributes={"shade": "dark"})
+        request = events_pb2.WatchEventsRequest(filter=where, cursor=cursor)
+        call = shade_site.events.WatchEvents(request, timeout=60)
+        answer = next(call)
+        call.cancel()
+        return answer
+
+    first = labelled()
+    (engine,) = named(shade_site.vigil.pid, "vigil.engine")
+    os.kill(engine, signal.SIGKILL)
+    shade_site.wait_online("killed", timeout_s=60)
+    assert labelled(first.cursor).event.event_seq > first.event.event_seq
+    shade_site.remove("killed")
