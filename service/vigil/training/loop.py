@@ -26,9 +26,10 @@ from vigil.training.batches import Batch, CanvasPlan, Source, make_batch
 from vigil.training.cache import open_cache
 from vigil.training.checkpoint import load_checkpoint, save_checkpoint
 from vigil.training.labels import CLASSES, LabelPolicy, read_pictures
-from vigil.training.losses import Losses, detection_loss
+from vigil.training.losses import Losses, detection_loss, lesson_loss
 from vigil.training.optimise import MovingAverage, learning_rate, make_optimiser
 from vigil.training.recipe import Recipe
+from vigil.training.teacher import Lessons, Teacher
 from vigil.training.watch import Progress, Watch
 from vigil.vision.nets.detector_net import Cells, DetectorNet, build, cells, channels_last
 
@@ -78,6 +79,7 @@ class Trainer:
         self.average = MovingAverage(self.net, decay=recipe.ema_decay)
         self.optimiser = make_optimiser(self.net, weight_decay=recipe.weight_decay)
         self.step = 0
+        self._teacher = Teacher(recipe.teacher) if recipe.teacher is not None else None
         self._turn = threading.Lock()  # guards everything above and the log
         self._cells: dict[tuple[int, int], Cells] = {}
 
@@ -149,7 +151,7 @@ class Trainer:
         replica = channels_last(copy.deepcopy(self.net))
         while (step := schedule.take()) is not None:
             batch = self.batch(source, step)
-            losses, gradients = self.gradients(replica, batch)
+            losses, gradients = self.gradients(replica, batch, self._lessons(batch, step))
             with self._turn:
                 self._move(replica, gradients)
                 watch.count(len(batch.images))
@@ -168,9 +170,19 @@ class Trainer:
             policy=stage.policy(self.recipe.test_hw),
             seed=self.recipe.seed * 1000 + index,
         )
-        return make_batch(source, plan, local)
+        return make_batch(source, plan, local % stage.repeat if stage.repeat else local)
 
-    def gradients(self, replica: DetectorNet, batch: Batch) -> tuple[Losses, list[Tensor]]:
+    def _lessons(self, batch: Batch, step: int) -> Lessons | None:
+        index, local = self.recipe.stage_at(step)
+        stage = self.recipe.stages[index]
+        if self._teacher is None or not stage.teach:
+            return None
+        again = (index, local % stage.repeat) if stage.repeat else None
+        return self._teacher.lessons(batch.images, again)
+
+    def gradients(
+        self, replica: DetectorNet, batch: Batch, lessons: Lessons | None = None
+    ) -> tuple[Losses, list[Tensor]]:
         """The loss of a batch under the present weights, and its gradients; moves nothing."""
         with self._turn, torch.no_grad():
             replica.load_state_dict(self.net.state_dict())
@@ -183,8 +195,14 @@ class Trainer:
             predictions = replica(images)
         height, width = batch.images.shape[1:3]
         targets = batch.targets.to(self.device)
-        losses = detection_loss(predictions, self._cells_of(height, width), targets)
-        gradients = torch.autograd.grad(losses.total, list(replica.parameters()))
+        places = self._cells_of(height, width)
+        losses = detection_loss(predictions, places, targets)
+        total = losses.total
+        if lessons is not None and self._teacher is not None:
+            here = Lessons(*(part.to(self.device) for part in lessons))
+            taught = lesson_loss(predictions, places, here, self._teacher.class_ids)
+            total = total + self._teacher.weight * taught
+        gradients = torch.autograd.grad(total, list(replica.parameters()))
         return losses, list(gradients)
 
     def _move(self, replica: DetectorNet, gradients: list[Tensor]) -> None:

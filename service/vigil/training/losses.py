@@ -2,6 +2,7 @@
 
 Class: binary cross entropy against the assigned quality (TOOD), except in ignore regions, where a cell
 is not taught that the class is absent. Boxes: 1 − GIoU (arXiv:1902.09630), weighted by quality.
+A teacher's lessons are taught by the same two losses, its score in place of the quality.
 """
 
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from torch.nn import functional
 from vigil.training.assign import Assignment, assign
 from vigil.training.batches import TargetBatch
 from vigil.training.labels import VEHICLE, VEHICLE_TYPES
+from vigil.training.teacher import Lessons
 from vigil.vision.nets.detector_net import Cells, Predictions, boxes_xyxy
 
 BOX_GAIN = 8.0
@@ -45,6 +47,26 @@ def detection_loss(predictions: Predictions, cells: Cells, targets: TargetBatch)
     box = ((1.0 - overlap) * weight_of_pair).sum()
     total = (classes + BOX_GAIN * box) / norm
     return Losses(total, classes.detach() / norm, box.detach() / norm, len(pairs.cell))
+
+
+def lesson_loss(
+    predictions: Predictions, cells: Cells, lessons: Lessons, class_ids: tuple[int, ...]
+) -> Tensor:
+    """What the net says against what a teacher says, in the cells in which the teacher sees something.
+
+    A scalar, normalised by the sum of the teacher's best scores.
+    """
+    logits = predictions.logits[lessons.image, lessons.cell].float()[:, list(class_ids)]
+    boxes = boxes_xyxy(predictions.distances, cells)[lessons.image, lessons.cell]
+    sureness = lessons.scores.amax(dim=1)
+    # Cross entropy less the teacher's own entropy: what is left is 0 where they agree.
+    classes = functional.binary_cross_entropy_with_logits(logits, lessons.scores, reduction="sum")
+    classes = classes - functional.binary_cross_entropy(
+        lessons.scores, lessons.scores, reduction="sum"
+    )
+    box = ((1.0 - giou(boxes, lessons.xyxy)) * sureness).sum()
+    loss: Tensor = (classes + BOX_GAIN * box) / sureness.sum().clamp(min=1.0)
+    return loss
 
 
 @torch.no_grad()

@@ -16,8 +16,21 @@ class DataSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     share: float = 1.0
 
 
+class TeacherChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An imported model whose dense answers are taught, too: which classes, and with what weight."""
+
+    model: str
+    models_dir: str
+    classes: tuple[str, ...]
+    weight: float = 1.0
+    least_score: float = 0.05  # cells of less are left to the labels
+
+
 class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Some steps on canvases of some shapes. The learning rate goes by a cosine between its ends."""
+    """Some steps on canvases of some shapes. The learning rate goes by a cosine between its ends.
+
+    Batches that repeat cost the teacher's time once.
+    """
 
     name: str
     steps: int
@@ -30,6 +43,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     fit_chance: float = 0.3
     scale_low: float = 0.4
     scale_high: float = 1.4
+    repeat: int = 0  # so many batches again and again; 0: each is new
+    teach: bool = True  # by the recipe's teacher, if it has one
     degrade: float = 1.0  # factor on the chances of colour, grey, blur, noise and compression
 
     def policy(self, test_hw: tuple[int, int]) -> AugmentPolicy:
@@ -64,6 +79,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rights: tuple[str, ...] = ()
     positive_p: float = 0.4
     ignore_p: float = 0.12
+    teacher: TeacherChoice | None = None
 
     @property
     def total_steps(self) -> int:
