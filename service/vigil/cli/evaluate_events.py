@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from vigil.accuracy.event_pictures import SeenFrame, write_mistakes
 from vigil.accuracy.events import EventScores, score_events
 from vigil.accuracy.golden_clips import SCENE_RULES
 from vigil.accuracy.interval import Share
+from vigil.accuracy.labelled_events import read_labelled_events
 from vigil.accuracy.mot_events import foot_points, labelled_moments, random_rules
 from vigil.accuracy.tracking import read_mot
 from vigil.cli.offline import Offline, Video
@@ -42,6 +45,17 @@ Frames = Iterable[tuple[float, U8]]
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Its labels (MOTChallenge).",
 )
+@click.option(
+    "--events",
+    "labels",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What people saw happen in it, with its zones and lines (docs/accuracy.md).",
+)
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write a picture of each miss and false alarm there.",
+)
 @click.option("--rules", "count", type=click.IntRange(1, 2000), default=200, show_default=True,
               help="Random lines and zones inside the tracked area of the video.")  # fmt: skip
 @click.option("--scenes", type=click.IntRange(1, 1000), help="Rendered scenes instead of a video.")
@@ -61,6 +75,8 @@ Frames = Iterable[tuple[float, U8]]
 def events(
     video: Path | None,
     truth: Path | None,
+    labels: Path | None,
+    pictures: Path | None,
     count: int,
     scenes: int | None,
     kind: str | None,
@@ -73,13 +89,17 @@ def events(
     as_json: bool,
 ) -> None:
     """Precision and recall of zone and line events, on a labelled video or on rendered scenes."""
-    if (scenes is None) == (video is None) or (video is None) != (truth is None):
-        raise click.UsageError("give --video with --truth, or --scenes")
+    if (scenes is None) == (video is None) or (video is None) != (truth is None and labels is None):
+        raise click.UsageError("give --video with --truth or --events, or --scenes")
+    if truth is not None and labels is not None:
+        raise click.UsageError("give --truth or --events, not both")
     configure_logs(level="warning", form="console")  # to stderr: stdout is for JSON
     name = model or default_model(device, models_dir=models_dir)
     manifest = load_manifest(name, models_dir=models_dir)
-    player = _Player(manifest, device=device, detect_fps=detect_fps)
-    if video is not None and truth is not None:
+    player = _Player(manifest, device=device, detect_fps=detect_fps, pictures=pictures)
+    if video is not None and labels is not None:
+        scores = [player.watched(video, labels)]
+    elif video is not None and truth is not None:
         scores = [player.labelled(video, truth, count=count, seed=seed)]
     else:
         kinds = [kind] if kind else list(KINDS)
@@ -94,19 +114,41 @@ def events(
         echo_json({"model": name, "detect_fps": detect_fps, "seed": seed, **figures})
     else:
         rows = [
-            (kind_of, str(Share(*each["precision_of"])), str(Share(*each["recall_of"])))
+            (
+                kind_of,
+                str(Share(*each["precision_of"])),
+                str(Share(*each["recall_of"])),
+                _delay_text(each),
+            )
             for kind_of, each in (*figures["types"].items(), ("all", figures))
         ]
-        click.echo(columns(("EVENT", "PRECISION", "RECALL"), rows))
+        click.echo(columns(("EVENT", "PRECISION", "RECALL", "TRIGGER DELAY, MEDIAN, 95 %"), rows))
 
 
 class _Player:
     """Plays clips through detector, tracker and rules, and judges what they say."""
 
-    def __init__(self, manifest: Manifest, *, device: str, detect_fps: float) -> None:
+    def __init__(
+        self, manifest: Manifest, *, device: str, detect_fps: float, pictures: Path | None
+    ) -> None:
         self._manifest = manifest
         self._device = device
         self._detect_fps = detect_fps
+        self._pictures = pictures
+        self._seen: list[SeenFrame] = []  # of the clip at hand, where pictures are asked for
+
+    def watched(self, video: Path, labels: Path) -> EventScores:
+        """A video that people watched, with the zones and lines that they watched."""
+        watched = read_labelled_events(labels)
+        with Video(video) as clip:
+            frames = (
+                (played.time_s, played.image)
+                for played in clip.play(detect_fps=self._detect_fps, convert_all=False)
+                if played.due and played.time_s <= watched.until_s
+            )
+            seconds = watched.events[-1].time_s if watched.events else 1.0
+            told = self._play(frames, watched.rules, seconds=seconds, classes=())
+        return self._judge(watched.events, told, clip=video.stem, rules=watched.rules)
 
     def labelled(self, video: Path, truth: Path, *, count: int, seed: int) -> EventScores:
         """A video with labelled people, and rules at random."""
@@ -123,7 +165,7 @@ class _Player:
             )
             seconds = len(labels) / clip.fps
             told = self._play(frames, rules, seconds=seconds, classes=("person",))
-        return score_events(happened, told, start_s=0.0)
+        return self._judge(happened, told, clip=video.stem, rules=rules)
 
     def rendered(self, scene: Scene) -> EventScores:
         """A rendered scene; its pictures are analysed at the analysed rate, its truth is whole."""
@@ -132,7 +174,24 @@ class _Player:
             self._due(scene, moments), SCENE_RULES, seconds=scene.duration_s, classes=()
         )
         happened: list[TruthEvent] = truth_events(moments, SCENE_RULES)
-        return score_events(happened, told, start_s=0.0)
+        clip = f"{scene.kind}-{scene.seed}"
+        return self._judge(happened, told, clip=clip, rules=SCENE_RULES)
+
+    def _judge(
+        self,
+        happened: Sequence[TruthEvent],
+        told: Sequence[Event],
+        *,
+        clip: str,
+        rules: tuple[Rule, ...],
+    ) -> EventScores:
+        scores = score_events(happened, told, start_s=0.0)
+        if self._pictures is not None:
+            names = self._manifest.classes
+            write_mistakes(
+                self._pictures, scores, self._seen, clip=clip, rules=rules, class_names=names
+            )
+        return scores
 
     def _due(
         self, scene: Scene, moments: list[tuple[float, Sequence[SceneObject]]]
@@ -151,10 +210,14 @@ class _Player:
         )
         offline = Offline(self._manifest, spec, device=self._device)
         told: list[Event] = []
+        self._seen = []
         with Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("seconds", total=seconds)
             for time_s, image in frames:
-                told += offline.frame(image, time_s).events
+                gave = offline.frame(image, time_s)
+                told += gave.events
+                if self._pictures is not None:
+                    self._seen.append(SeenFrame.of(image, time_s=time_s, tracks=gave.tracks))
                 bar.update(task, completed=time_s)
         return told + list(offline.finish())
 
@@ -171,7 +234,32 @@ def _figures(scores: Sequence[EventScores]) -> dict[str, Any]:
         )
         for kind in kinds
     }
-    return {**_shares(len(matched), len(alarms), len(misses)), "types": by_type}
+    for kind in kinds:
+        by_type[kind] |= _delays(scores, kind)
+    totals = _shares(len(matched), len(alarms), len(misses)) | _delays(scores, "")
+    return {**totals, "types": by_type}
+
+
+def _delays(scores: Sequence[EventScores], kind: str) -> dict[str, Any]:
+    """From what happened to the frame that gave its event away: seconds, median and 95th percentile.
+
+    Events bear the time at which they happened, as the tracks have it; they are noticed later.
+    """
+    delays_s = [
+        claim.event.captured_s - truth.time_s
+        for score in scores
+        for truth, claim in score.matched
+        if claim.event is not None and kind in ("", truth.type)
+    ]
+    if not delays_s:
+        return {"trigger_delay_s": None}
+    median_s, late_s = np.percentile(delays_s, (50, 95))
+    return {"trigger_delay_s": {"median": round(median_s, 3), "p95": round(late_s, 3)}}
+
+
+def _delay_text(figures: dict[str, Any]) -> str:
+    delay = figures["trigger_delay_s"]
+    return f"{delay['median']:.2f} s, {delay['p95']:.2f} s" if delay else ""
 
 
 def _shares(matched: int, alarms: int, misses: int) -> dict[str, Any]:

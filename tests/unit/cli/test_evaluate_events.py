@@ -22,7 +22,7 @@ def claim(kind="zone.enter"):
 def test_a_video_with_its_truth_or_scenes_must_be_given(options):
     result = CliRunner().invoke(evaluate_events.events, options)
     assert result.exit_code == 2
-    assert "give --video with --truth, or --scenes" in result.output
+    assert "give --video with --truth or --events, or --scenes" in result.output
 
 
 def test_figures_of_several_clips_are_pooled_by_type(monkeypatch):
