@@ -72,7 +72,7 @@ evaluate.add_command(golden)
 @click.option("--device", default="cpu", show_default=True)
 @click.option(
     "--precision",
-    type=click.Choice(["float32", "bfloat16", "float16"]),
+    type=click.Choice(["float32", "bfloat16", "float16", "int8"]),
     default="bfloat16",
     show_default=True,
 )

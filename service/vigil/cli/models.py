@@ -8,6 +8,7 @@ import click
 from vigil.cli.describe_model import describe_command
 from vigil.cli.import_model import import_command
 from vigil.cli.output import columns, echo_json
+from vigil.cli.quantise_model import quantise_command
 from vigil.errors import VigilError
 from vigil.vision.manifest import Manifest, list_manifests, load_manifest, verify
 
@@ -21,11 +22,12 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON ob
 
 @click.group(epilog="Example: vigil models list")
 def models() -> None:
-    """List, show, describe, verify and import models."""
+    """List, show, describe, verify, import and quantise models."""
 
 
 models.add_command(import_command)
 models.add_command(describe_command)
+models.add_command(quantise_command)
 
 
 @models.command("list", epilog="Example: vigil models list --json")

@@ -10,6 +10,8 @@ import torch
 from vigil.data import U8
 from vigil.vision.detector import Detector, Precision, probe
 from vigil.vision.manifest import Manifest
+from vigil.vision.nets.quantised import can_quantise
+from vigil.vision.ranges import load_ranges, ranges_path
 
 log = structlog.get_logger()
 
@@ -20,24 +22,26 @@ PROBE_RUNS = 3
 def fastest_detector(manifest: Manifest, *, device: str) -> Detector:
     """The model on its device, in float32 or a precision that was checked and measured to be faster.
 
-    bfloat16 where the processor has instructions for it (AVX512-BF16, AMX), float16 on CUDA.
+    bfloat16 where the processor has instructions for it (AVX512-BF16, AMX), int8 where it has VNNI and
+    the model its ranges, float16 on CUDA.
     """
     reference = Detector(manifest, device=device, precision="float32")
     pictures = probe_pictures(*manifest.input_hw)
     best, best_s = reference, _seconds(reference, pictures)
-    for precision in candidates(device):
+    for precision in (*candidates(device), *_eight_bits(manifest, device)):
         detector = Detector(manifest, device=device, precision=precision)
         agreement = probe(detector, reference, pictures)
         took_s = _seconds(detector, pictures)
         log.info(
             "precision_tried",
             precision=precision,
-            agrees=agreement.good,
+            agrees=agreement.good(precision),
             score_difference=round(agreement.score, 4),
+            mean_score_difference=round(agreement.mean_score, 4),
             box_difference_px=round(agreement.box_px, 2),
             against_float32=round(took_s / best_s, 3),
         )
-        if agreement.good and took_s < best_s:
+        if agreement.good(precision) and took_s < best_s:
             best, best_s = detector, took_s
     return best
 
@@ -62,6 +66,21 @@ def candidates(device: str) -> tuple[Precision, ...]:
         return ("float16",)
     amx, avx = torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported()
     return ("bfloat16",) if amx or avx else ()
+
+
+def _eight_bits(manifest: Manifest, device: str) -> tuple[Precision, ...]:
+    """8 bits, where the processor has them and the model its ranges."""
+    if device != "cpu" or not can_quantise():
+        return ()
+    if load_ranges(manifest) is not None:
+        return ("int8",)
+    if ranges_path(manifest).is_file():
+        log.warning(
+            "ranges_of_other_weights",
+            model=manifest.name,
+            advice=f"measure them anew: vigil models quantise {manifest.name}",
+        )
+    return ()
 
 
 def _seconds(detector: Detector, pictures: U8) -> float:

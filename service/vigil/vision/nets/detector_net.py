@@ -7,6 +7,7 @@ channels in multiples of 16, batch norm that folds away, ReLU: nothing that a co
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,8 +18,8 @@ from torch.nn import functional
 from vigil.vision.nets.blocks import Bottleneck, ConvNorm, InFloat32, PyramidPool
 
 STRIDES = (8, 16, 32)
-_PIXEL_MEAN = 114.0  # the letterbox's grey becomes zero, as the convolutions' own padding
-_PIXEL_SCALE = 1.0 / 57.0
+PIXEL_MEAN = 114  # the letterbox's grey becomes zero, as the convolutions' own padding
+PIXEL_SCALE = 1.0 / 57.0
 _PRIOR = 0.01  # a cell's chance of holding an object of a class before training
 
 
@@ -59,7 +60,7 @@ class DetectorNet(nn.Module):
 
     def __init__(self, architecture: Architecture, *, classes: int) -> None:
         super().__init__()
-        self.register_buffer("pixel_scale", torch.tensor(_PIXEL_SCALE), persistent=False)
+        self.register_buffer("pixel_scale", torch.tensor(PIXEL_SCALE), persistent=False)
         self.architecture = architecture
         self.classes = classes
         widths, blocks = architecture.channels, architecture.blocks
@@ -91,15 +92,10 @@ class DetectorNet(nn.Module):
         kind = images.device.type
         autocast = torch.is_autocast_enabled(kind)
         dtype = torch.get_autocast_dtype(kind) if autocast else self.pixel_scale.dtype
-        x = images.to(dtype).sub_(_PIXEL_MEAN).mul_(_PIXEL_SCALE)  # 0..255 is exact in bfloat16
+        x = images.to(dtype).sub_(PIXEL_MEAN).mul_(PIXEL_SCALE)  # 0..255 is exact in bfloat16
         levels = self._pyramid(x)
-        outputs = [
-            head(level).flatten(2).transpose(1, 2)
-            for head, level in zip(self.heads, levels, strict=True)
-        ]
-        joined = torch.cat(outputs, dim=1)  # (B, A, classes + 4)
-        logits, distances = torch.split(joined, [self.classes, 4], dim=2)
-        return Predictions(logits, torch.exp(distances.float().clamp(max=6.0)))
+        outputs = [head(level) for head, level in zip(self.heads, levels, strict=True)]
+        return predictions_of(outputs, self.classes)
 
     def _pyramid(self, x: Tensor) -> list[Tensor]:
         x = self.stages[0](self.stem(x))
@@ -173,6 +169,13 @@ def cells(height_px: int, width_px: int, *, device: torch.device | str = "cpu") 
         centres.append(torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2))
         strides.append(torch.full((rows * columns,), float(stride), device=device))
     return Cells(torch.cat(centres), torch.cat(strides))
+
+
+def predictions_of(outputs: Sequence[Tensor], classes: int) -> Predictions:
+    """What the heads say, (B, classes + 4, H, W) a level, as predictions of every cell."""
+    joined = torch.cat([one.flatten(2).transpose(1, 2) for one in outputs], dim=1)
+    logits, distances = torch.split(joined, [classes, 4], dim=2)
+    return Predictions(logits, torch.exp(distances.float().clamp(max=6.0)))
 
 
 def boxes_xyxy(distances: Tensor, of: Cells) -> Tensor:
