@@ -79,14 +79,14 @@ def test_bfloat16_is_compared_with_float32(manifest: Manifest) -> None:
     agreement = probe(Detector(manifest, precision="bfloat16"), exact, pictures(2))
     assert agreement.compared > 0
     assert agreement.score < 0.1
-    assert probe(exact, exact, pictures(2)).good
+    assert probe(exact, exact, pictures(2)).good("bfloat16")
 
 
 def test_a_probe_sees_a_spoilt_net(manifest: Manifest) -> None:
     net = load_net(manifest)
     with torch.no_grad():
         net.stem.conv.weight.mul_(1.5)
-    assert not probe(Detector(manifest, net=net), Detector(manifest), pictures(2)).good
+    assert not probe(Detector(manifest, net=net), Detector(manifest), pictures(2)).good("bfloat16")
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
