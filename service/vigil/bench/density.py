@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vigil.api.client import StreamClient
 from vigil.bench.embedded import EmbeddedVigil
-from vigil.bench.processes import cpu_s, processes, proportional_mib
+from vigil.bench.processes import cpu_s, machine_cpu_s, processes, proportional_mib
 from vigil.bench.profile import Profile
 from vigil.bench.scrape import Scrape, percentile
 from vigil.events.embedded import EmbeddedRedis
@@ -21,6 +21,10 @@ from vigil.spec import MarkerRule, Pace, Source, StreamSpec
 ENOUGH_ANALYSED = 0.99
 LATENCY_LIMIT_S = 0.25
 WARM_UP_S = 6.0
+FIRST = 4  # streams of the first step, which the largest number is compared with
+_WORK = frozenset({"decode", "convert", "resize", "infer", "postprocess", "track", "rules"})
+_OF_BATCHES = frozenset({"infer", "postprocess"})
+_OURS = ("service", "hosts", "engine")  # Redis is reported apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,10 @@ class Step:
     p99_ms: float | None
     within_limit_share: float
     cpu_share: dict[str, float]  # of one core, by process
+    elsewhere_share: float  # of one core, of whatever else ran on the machine
     stage_mean_ms: dict[str, float]
+    stage_cpu_share: dict[str, float]  # of one core
+    batch_mean: float
     memory_mib: dict[str, float]
     dropped: dict[str, int]
 
@@ -47,9 +54,24 @@ class Step:
         in_time = self.p95_ms is not None and self.p95_ms < LATENCY_LIMIT_S * 1000
         return in_time and self.analysed_share >= ENOUGH_ANALYSED
 
+    @property
+    def stream_cpu_ms(self) -> float:
+        """Milliseconds of processor time of service, hosts and engine for each second of a stream."""
+        return round(sum(self.cpu_share[name] for name in _OURS) * 1000 / self.streams, 2)
+
+    @property
+    def stream_mib(self) -> float:
+        """Memory of the hosts a stream: it is they that grow with streams."""
+        return round(self.memory_mib["hosts"] / self.streams, 1)
+
     def as_json(self) -> dict[str, object]:
         """For --json."""
-        return {**asdict(self), "holds": self.holds}
+        return {
+            **asdict(self),
+            "stream_cpu_ms": self.stream_cpu_ms,
+            "stream_mib": self.stream_mib,
+            "holds": self.holds,
+        }
 
 
 def measure_step(
@@ -85,9 +107,12 @@ def measure_step(
 
 
 def find_most(
-    measure: Callable[[int], Step], *, first: int, tell: Callable[[Step], None]
+    measure: Callable[[int], Step], *, guess: int, tell: Callable[[Step], None]
 ) -> list[Step]:
-    """Steps up to the largest number that holds: growing by half, then halving the gap."""
+    """Steps up to the largest number that holds, from ``guess`` outwards, then halving the gap.
+
+    The first step is of `FIRST` streams. A gap of 2 % is not halved any further.
+    """
     steps: dict[int, Step] = {}
 
     def holds(streams: int) -> bool:
@@ -96,10 +121,16 @@ def find_most(
             tell(steps[streams])
         return steps[streams].holds
 
-    low, high = 0, first
-    while holds(high):
-        low, high = high, max(high + 1, round(high * 1.5))
-    while high - low > 1:
+    low, high = (FIRST, max(FIRST + 1, guess)) if holds(FIRST) else (0, FIRST)
+    if low and not holds(high):
+        while (lower := round(high * 0.85)) > low:
+            if holds(lower):
+                low = lower
+                break
+            high = lower
+    while low and holds(high):
+        low, high = high, max(high + 1, round(high * 1.25))
+    while high - low > max(1, round(0.02 * high)):
         middle = (low + high) // 2
         low, high = (middle, high) if holds(middle) else (low, middle)
     return [steps[streams] for streams in sorted(steps)]
@@ -130,12 +161,12 @@ async def _measure(
             await asyncio.sleep(1 / profile.detect_fps / streams)
         await asyncio.sleep(WARM_UP_S)
         before, cpu_before, from_s = _reading(vigil, redis)
+        machine_before_s = machine_cpu_s()
         await asyncio.sleep(seconds)
+        machine_s = machine_cpu_s() - machine_before_s
         after, cpu_after, until_s = _reading(vigil, redis)
         await asyncio.sleep(1.0)  # what was captured in time may still arrive
-        memory_mib = {
-            name: proportional_mib(pids) for name, pids in _processes(vigil, redis).items()
-        }
+        memory = {name: proportional_mib(pids) for name, pids in _processes(vigil, redis).items()}
     consuming.cancel()
     await asyncio.gather(consuming, return_exceptions=True)
     latencies = [latency_s for at_s, latency_s in arrivals if from_s <= at_s - latency_s < until_s]
@@ -146,6 +177,10 @@ async def _measure(
         for name, count in after.by("vigil_frames_total", "outcome").items()
     }
     analysed = min(outcomes["analysed"], len(latencies))
+    cpu_share = {
+        name: round((cpu_after[name] - cpu_before[name]) / elapsed_s, 3) for name in cpu_after
+    }
+    stages, batch_mean = _stages(before, after), _batch_mean(before, after)
     return Step(
         streams=streams,
         seconds=round(elapsed_s, 2),
@@ -158,11 +193,19 @@ async def _measure(
         within_limit_share=round(
             sum(each < LATENCY_LIMIT_S for each in latencies) / max(1, len(latencies)), 5
         ),
-        cpu_share={
-            name: round((cpu_after[name] - cpu_before[name]) / elapsed_s, 3) for name in cpu_after
+        cpu_share=cpu_share,
+        elsewhere_share=round(max(0.0, machine_s / elapsed_s - sum(cpu_share.values())), 3),
+        stage_mean_ms={
+            name: round(seconds / count * 1000, 3) for name, (count, seconds) in stages.items()
         },
-        stage_mean_ms=_stage_means_ms(before, after),
-        memory_mib=memory_mib,
+        stage_cpu_share={
+            # every frame of a batch is charged with the whole batch's time
+            name: round(seconds / elapsed_s / (batch_mean if name in _OF_BATCHES else 1.0), 3)
+            for name, (_, seconds) in stages.items()
+            if name in _WORK
+        },
+        batch_mean=round(batch_mean, 2),
+        memory_mib=memory,
         dropped={
             name: count for name, count in outcomes.items() if name.startswith("dropped") and count
         },
@@ -189,17 +232,25 @@ def _processes(vigil: EmbeddedVigil, redis: EmbeddedRedis) -> dict[str, list[int
     return {**processes(vigil.pid), "redis": [redis.pid]}
 
 
-def _stage_means_ms(before: Scrape, after: Scrape) -> dict[str, float]:
-    means = {}
+def _stages(before: Scrape, after: Scrape) -> dict[str, tuple[float, float]]:
+    """Count and seconds of each stage between two scrapes, of those that anything passed."""
+    name, stages = "vigil_stage_seconds", {}
     for stage in (*STAGES, "outbox", "publish"):
-        name = "vigil_stage_seconds"
-        count = after.total(f"{name}_count", stage=stage) - before.total(
-            f"{name}_count", stage=stage
+        count, seconds = (
+            after.total(f"{name}_{part}", stage=stage) - before.total(f"{name}_{part}", stage=stage)
+            for part in ("count", "sum")
         )
-        seconds = after.total(f"{name}_sum", stage=stage) - before.total(f"{name}_sum", stage=stage)
         if count:
-            means[stage] = round(seconds / count * 1000, 3)
-    return means
+            stages[stage] = (count, seconds)
+    return stages
+
+
+def _batch_mean(before: Scrape, after: Scrape) -> float:
+    frames, batches = (
+        after.total(f"vigil_batch_size_{part}") - before.total(f"vigil_batch_size_{part}")
+        for part in ("sum", "count")
+    )
+    return frames / batches if batches else 1.0
 
 
 def _ms(seconds: float | None) -> float | None:

@@ -52,6 +52,13 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_HZ
 
 
+def machine_cpu_s() -> float:
+    """Processor time of all processes of the machine so far."""
+    fields = (_PROC / "stat").read_text().splitlines()[0].split()[1:9]
+    user, nice, system, _idle, _iowait, irq, softirq, _steal = (int(field) for field in fields)
+    return (user + nice + system + irq + softirq) / _TICKS_HZ
+
+
 def proportional_mib(pids: list[int]) -> float:
     """Proportional set size: pages that processes share count once."""
     total_kib = 0

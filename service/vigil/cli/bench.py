@@ -1,6 +1,7 @@
 """`vigil bench`: performance, measured through the real parts."""
 
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -8,13 +9,18 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from vigil.bench.alone import Alone, measure_alone
 from vigil.bench.clips import clip_path, make_clip
-from vigil.bench.density import Step, find_most, measure_step
+from vigil.bench.density import FIRST, Step, find_most, measure_step
+from vigil.bench.density_report import DensityReport
 from vigil.bench.events import run as run_events
 from vigil.bench.profile import PROFILES, Profile
 from vigil.spec import Source
+from vigil.vision.manifest import LARGER_MODEL, default_model, list_manifests
 
 CLIP_S = 90.0
+ALONE_S = 8.0
+LIKELY_RATIO = 0.8  # of the bound: where the search begins
 
 
 @click.group(epilog="Example: vigil bench density --profile main --streams 8")
@@ -32,6 +38,12 @@ def bench() -> None:
     type=click.Path(path_type=Path, exists=True),
     help="A real video, scaled up to the profile; without it, a rendered scene.",
 )
+@click.option("--bound/--no-bound", default=True, help="Measure the parts alone, too.")
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to draw streams against latency and processor time (PNG; needs matplotlib).",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def density(
     profile_name: str,
@@ -39,23 +51,32 @@ def density(
     seconds: float,
     model: str,
     video: Path | None,
+    bound: bool,
+    picture: Path | None,
     as_json: bool,
 ) -> None:
     """How many live-paced streams this machine holds.
 
     A number holds when at least 99 % of the due frames are analysed and 95 % of latencies, from capture
-    to a consumer of Redis, are under 250 ms. Without --streams the largest number is searched for.
+    to a consumer of Redis, are under 250 ms. Without --streams the largest number is searched for, and
+    compared with the bound: cores × 1000 / (fps × decode + detect_fps × (convert + resize + infer)), in
+    milliseconds of processor time, each part measured alone, decoding at the same number of streams.
     """
     console = Console(stderr=True, highlight=False)
     profile = PROFILES[profile_name]
     clip = _clip(profile, video, console)
+    name = model or default_model("cpu")
     log_path = Path(tempfile.gettempdir()) / "vigil-density.log"
 
     def measure(count: int) -> Step:
         with console.status(f"{count} streams for {seconds:g} s …"):
             return measure_step(
-                profile, clip, streams=count, seconds=seconds, model=model, log_path=log_path
+                profile, clip, streams=count, seconds=seconds, model=name, log_path=log_path
             )
+
+    def alone(count: int) -> Alone:
+        with console.status(f"the parts alone, {count} streams …"):
+            return measure_alone(profile, clip, streams=count, seconds=ALONE_S, model=name)
 
     def tell(step: Step) -> None:
         verdict = "[green]holds[/green]" if step.holds else "[red]too many[/red]"
@@ -68,18 +89,35 @@ def density(
         steps = [measure(streams)]
         tell(steps[0])
     else:
-        steps = find_most(measure, first=4, tell=tell)
-    most = max((step for step in steps if step.holds), key=lambda s: s.streams, default=None)
+        cores = len(os.sched_getaffinity(0))
+        guess = alone(FIRST).bound(profile, cores=cores) * LIKELY_RATIO
+        steps = find_most(measure, guess=round(guess), tell=tell)
+    held = max((step.streams for step in steps if step.holds), default=0)
+    report = DensityReport(
+        profile=profile,
+        model=name,
+        cores=len(os.sched_getaffinity(0)),
+        steps=steps,
+        alone=alone(held) if held and bound else None,
+        notes=_notes(name),
+    )
+    for line in report.lines():
+        console.print(line)
+    if picture is not None:
+        report.draw(picture)
     if as_json:
-        result = {
-            "profile": profile.name,
-            "streams": most.streams if most else 0,
-            "p50_ms": most.p50_ms if most else None,
-            "p95_ms": most.p95_ms if most else None,
-            "steps": [step.as_json() for step in steps],
-        }
-        click.echo(json.dumps(result, indent=2))
-    raise SystemExit(0 if most else 1)
+        click.echo(json.dumps(report.as_json(), indent=2))
+    raise SystemExit(0 if held else 1)
+
+
+def _notes(model: str) -> tuple[str, ...]:
+    """What the figures do not show."""
+    installed = {manifest.name for manifest in list_manifests()}
+    if LARGER_MODEL not in installed:
+        return (f"{LARGER_MODEL} has no weights: its figures are missing",)
+    if model != LARGER_MODEL:
+        return (f"for {LARGER_MODEL}: --model {LARGER_MODEL}",)
+    return ()
 
 
 @bench.command(epilog="Example: vigil bench events --events 100000 --json")

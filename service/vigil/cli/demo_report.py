@@ -51,7 +51,7 @@ def summary(console: Console, run: DemoRun) -> None:
     )
     stages = {
         stage: scrape.mean_s("vigil_stage_seconds", stage=stage)
-        for stage in ("decode", "resize", "infer", "track", "rules", "outbox", "publish")
+        for stage in ("decode", "convert", "resize", "infer", "track", "rules", "outbox", "publish")
     }
     console.print(
         "mean     "

@@ -182,12 +182,14 @@ class Play:
         if slot is None:
             self._camera.ledger.outcome("dropped_newer")
             return
+        began_cpu_s = time.thread_time()
         try:
             picture = self._capture.retrieve(self._pictures.take())
         except Exception:  # CaptureFailed, or an error of OpenCV's
             self._camera.slots.give_back(slot)
             self._camera.ledger.outcome("dropped_error")
             raise
+        self._context.page.times.observe("convert", time.thread_time() - began_cpu_s)
         self._camera.submit(
             self._run,
             seq=seq,

@@ -18,7 +18,8 @@ from vigil.data import I64, CropOutcome, Outcome
 from vigil.ipc.slab import Slab
 
 STAGES = (
-    *("decode", "resize", "queue", "batch_wait", "infer", "postprocess", "track", "rules"),
+    *("decode", "convert", "resize", "queue", "batch_wait"),
+    *("infer", "postprocess", "track", "rules"),
     *("crop", "crop_wait", "classify"),  # of a second stage: a crop's, not a frame's
 )
 BUCKETS_S = (
