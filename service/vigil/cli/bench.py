@@ -15,6 +15,7 @@ from vigil.bench.density import FIRST, Step, find_most, measure_step
 from vigil.bench.density_report import DensityReport
 from vigil.bench.events import run as run_events
 from vigil.bench.profile import PROFILES, Profile
+from vigil.cli.output import columns
 from vigil.spec import Source
 from vigil.vision.manifest import LARGER_MODEL, default_model, list_manifests
 
@@ -118,6 +119,78 @@ def _notes(model: str) -> tuple[str, ...]:
     if model != LARGER_MODEL:
         return (f"for {LARGER_MODEL}: --model {LARGER_MODEL}",)
     return ()
+
+
+@bench.command(epilog="Example: vigil bench engine --batch 8 --threads 2 --json")
+@click.option("--model", default="", help="Empty: the service's default.")
+@click.option("--batch", "batches", type=click.IntRange(1, 64), multiple=True, default=(1, 8))
+@click.option(
+    "--size", "sizes", multiple=True, help="Input size, 640x384; the model's where none is given."
+)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--compile/--no-compile", "compiled", default=True, help="Ours by AOTInductor, too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def engine(
+    model: str,
+    batches: tuple[int, ...],
+    sizes: tuple[str, ...],
+    threads: int,
+    compiled: bool,
+    as_json: bool,
+) -> None:
+    """Frames a second of the detector: ours, ONNX Runtime, OpenVINO, in turn in the same run.
+
+    All take uint8 pictures and give the best 100 boxes. The others need the extras peers and bench.
+    """
+    from vigil.bench.engine import advantage, measure  # torch, which other commands do without
+
+    figures = measure(
+        model or default_model("cpu"),
+        batches=batches,
+        sizes=[_size(text) for text in sizes],
+        threads=threads,
+        compiled=compiled,
+    )
+    ratios = {
+        f"{precision} batch {batch}": advantage(
+            [figure for figure in figures if figure.batch == batch], precision=precision
+        )
+        for precision in ("bfloat16", "int8")
+        for batch in batches
+    }
+    if as_json:
+        rows = [figure.as_json() for figure in figures]
+        click.echo(json.dumps({"figures": rows, "times_openvino": ratios}, indent=2))
+        return
+    click.echo(
+        columns(
+            ("RUNTIME", "PRECISION", "INPUT", "BATCH", "FRAMES/S", "MS", "BEST", "CPU MS"),
+            [
+                (
+                    figure.name,
+                    figure.precision,
+                    f"{figure.input_hw[1]}x{figure.input_hw[0]}",
+                    str(figure.batch),
+                    f"{figure.fps:.0f}",
+                    f"{figure.ms:.2f}",
+                    f"{figure.best_ms:.2f}",
+                    f"{figure.cpu_ms:.2f}",
+                )
+                for figure in figures
+            ],
+        )
+    )
+    for name, ratio in ratios.items():
+        if ratio is not None:
+            click.echo(f"{name}: {ratio} times OpenVINO's fastest")
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Height and width of 640x384. The nets want multiples of 32."""
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit()) or int(width) % 32 or int(height) % 32:
+        raise click.BadParameter(f"{text!r}: write width x height in multiples of 32, 640x384")
+    return int(height), int(width)
 
 
 @bench.command(epilog="Example: vigil bench events --events 100000 --json")

@@ -1,0 +1,183 @@
+"""Our net beside other runtimes of it: uint8 pictures in, the best boxes out, for `vigil bench engine`.
+
+Every contestant computes the same graph, `TopBoxes`, on the same pictures. Those whose library is not
+installed are left out: onnxruntime and openvino are the extra `peers`, nncf, for OpenVINO in 8 bits, `bench`.
+"""
+
+import importlib.util
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vigil.data import U8
+from vigil.vision.detector import Detector, InferenceNet, Precision
+from vigil.vision.manifest import Manifest
+from vigil.vision.nets.quantised import can_quantise
+from vigil.vision.ranges import load_ranges
+from vigil.vision.weights import load_net
+
+BEST = 100  # boxes a picture
+_AHEAD = 8  # batches that an asynchronous contestant is given at once
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """Something that runs the net. ``run`` takes batches and returns when all are done."""
+
+    name: str
+    precision: str
+    run: Callable[[], object]
+    frames: int  # that one call infers
+
+
+class TopBoxes(nn.Module):
+    """An `InferenceNet` with its best cells picked out: scores (B, K), classes (B, K), boxes (B, K, 4)."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pictures (B, H, W, 3) uint8 BGR."""
+        logits, boxes = self.net(images)
+        score, class_id = logits.float().max(dim=2)
+        best, cell = score.topk(min(BEST, score.shape[1]), dim=1)
+        index = cell[..., None].expand(-1, -1, 4)
+        return best.sigmoid(), class_id.gather(1, cell), boxes.gather(1, index)
+
+
+def contestants(
+    manifest: Manifest, batch: U8, *, threads: int, compiled: bool
+) -> Iterator[Contestant]:
+    """Everything that can run the manifest's net here, one after the other, on ``threads`` threads.
+
+    ``compiled`` says whether to compile ours, which takes a C++ compiler and half a minute.
+    """
+    torch.set_num_threads(threads)
+    yield from _ours(manifest, batch)
+    if compiled:
+        yield _compiled(manifest, batch)
+    if importlib.util.find_spec("onnxruntime"):
+        yield _onnxruntime(manifest, batch, threads)
+    if importlib.util.find_spec("openvino"):
+        yield from _openvino(manifest, batch, threads)
+
+
+def _plain(manifest: Manifest, precision: Precision) -> TopBoxes:
+    net = load_net(manifest).for_inference()
+    net.to_precision(getattr(torch, precision))
+    return TopBoxes(InferenceNet(net, input_hw=manifest.input_hw)).eval()
+
+
+def _ours(manifest: Manifest, batch: U8) -> Iterator[Contestant]:
+    images, forms = torch.from_numpy(batch), [("eager", "bfloat16"), ("packed", "bfloat16")]
+    if can_quantise() and load_ranges(manifest) is not None:
+        forms.append(("packed", "int8"))
+    for form, name in forms:
+        precision: Precision = "int8" if name == "int8" else "bfloat16"
+        net = (
+            _plain(manifest, precision)
+            if form == "eager"
+            else TopBoxes(Detector(manifest, precision=precision).net).eval()
+        )
+        yield Contestant(f"vigil {form}", precision, _inference(net, images), len(batch))
+
+
+def _inference(net: Callable[[Tensor], object], images: Tensor) -> Callable[[], object]:
+    def run() -> object:
+        with torch.inference_mode():
+            return net(images)
+
+    return run
+
+
+def _compiled(manifest: Manifest, batch: U8) -> Contestant:
+    """AOTInductor with frozen weights, bfloat16."""
+    import torch._inductor
+
+    images = torch.from_numpy(batch)
+    with torch.no_grad(), tempfile.TemporaryDirectory(prefix="vigil-compiled-") as folder:
+        package = torch._inductor.aoti_compile_and_package(
+            torch.export.export(_plain(manifest, "bfloat16"), (images,)),
+            package_path=str(Path(folder) / "net.pt2"),
+            inductor_configs={"freezing": True},
+        )
+        net = torch._inductor.aoti_load_package(package)
+    return Contestant("vigil compiled", "bfloat16", _inference(net, images), len(batch))
+
+
+def _onnxruntime(manifest: Manifest, batch: U8, threads: int) -> Contestant:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    with tempfile.TemporaryDirectory(prefix="vigil-onnx-") as folder:
+        path = Path(folder) / "net.onnx"
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # the exporter that needs no further package is the old one
+            torch.onnx.export(
+                _plain(manifest, "float32"), (torch.from_numpy(batch),), path, dynamo=False
+            )
+        session = onnxruntime.InferenceSession(path.read_bytes(), options)
+    name = session.get_inputs()[0].name
+    return Contestant(
+        "ONNX Runtime", "float32", lambda: session.run(None, {name: batch}), len(batch)
+    )
+
+
+def _openvino(manifest: Manifest, batch: U8, threads: int) -> Iterator[Contestant]:
+    import openvino
+
+    def converted() -> Any:
+        net = _plain(manifest, "float32")
+        images = torch.from_numpy(batch)
+        return openvino.convert_model(net, example_input=images, input=[batch.shape])
+
+    core = openvino.Core()
+    models = [("bfloat16", "bf16", converted())]
+    if importlib.util.find_spec("nncf"):
+        models.append(("int8", "bf16", _nncf(converted(), batch)))
+    for precision, rest, model in models:
+        for hint in ("LATENCY", "THROUGHPUT"):
+            settings = {
+                "PERFORMANCE_HINT": hint,
+                "INFERENCE_PRECISION_HINT": rest,
+                "INFERENCE_NUM_THREADS": threads,
+            }
+            compiled = core.compile_model(model, "CPU", settings)
+            request = compiled.create_infer_request()
+            name = f"OpenVINO {hint.lower()}"
+            yield Contestant(name, precision, lambda r=request: r.infer([batch]), len(batch))  # type: ignore[misc]
+            if hint == "THROUGHPUT":
+                pipeline = _Pipeline(openvino.AsyncInferQueue(compiled), batch)
+                yield Contestant(f"{name} async", precision, pipeline, _AHEAD * len(batch))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pipeline:
+    """Several batches at once, as many beside each other as OpenVINO thinks best."""
+
+    queue: Any
+    batch: U8
+
+    def __call__(self) -> None:
+        for _ in range(_AHEAD):
+            self.queue.start_async([self.batch])
+        self.queue.wait_all()
+
+
+def _nncf(model: Any, batch: U8) -> Any:
+    """The model in 8 bits by NNCF's post-training quantisation, its ranges from the batch."""
+    os.environ.setdefault("NNCF_LOG_LEVEL", "ERROR")
+    import nncf
+
+    return nncf.quantize(model, nncf.Dataset([batch]), subset_size=1)
