@@ -4,6 +4,7 @@ Every contestant computes the same graph, `TopBoxes`, on the same pictures. Thos
 installed are left out: onnxruntime and openvino are the extra `peers`, nncf, for OpenVINO in 8 bits, `bench`.
 """
 
+import importlib
 import importlib.util
 import os
 import tempfile
@@ -114,7 +115,7 @@ def _compiled(manifest: Manifest, batch: U8) -> Contestant:
 
 
 def _onnxruntime(manifest: Manifest, batch: U8, threads: int) -> Contestant:
-    import onnxruntime
+    onnxruntime: Any = importlib.import_module("onnxruntime")
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -135,12 +136,14 @@ def _onnxruntime(manifest: Manifest, batch: U8, threads: int) -> Contestant:
 
 
 def _openvino(manifest: Manifest, batch: U8, threads: int) -> Iterator[Contestant]:
-    import openvino
+    openvino: Any = importlib.import_module("openvino")
 
     def converted() -> Any:
         net = _plain(manifest, "float32")
         images = torch.from_numpy(batch)
-        return openvino.convert_model(net, example_input=images, input=[batch.shape])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch's tracer, about shapes that do not change
+            return openvino.convert_model(net, example_input=images, input=[batch.shape])
 
     core = openvino.Core()
     models = [("bfloat16", "bf16", converted())]
@@ -178,6 +181,6 @@ class _Pipeline:
 def _nncf(model: Any, batch: U8) -> Any:
     """The model in 8 bits by NNCF's post-training quantisation, its ranges from the batch."""
     os.environ.setdefault("NNCF_LOG_LEVEL", "ERROR")
-    import nncf
+    nncf: Any = importlib.import_module("nncf")
 
     return nncf.quantize(model, nncf.Dataset([batch]), subset_size=1)
