@@ -42,7 +42,7 @@ def open_site(
 @pytest.fixture(scope="session")
 def shared_site(open_site: Callable[..., Any]) -> Iterator[Any]:
     """One running service for all tests that leave it as they found it."""
-    with open_site() as site:
+    with open_site(VIGIL_ENGINE__CLASSIFIERS="shade") as site:
         yield site
 
 

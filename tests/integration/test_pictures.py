@@ -20,7 +20,7 @@ from tests.support.site import MARKER, Status, spec_of
 from tests.support.videos import Clips
 from tests.support.waiting import until
 from vigil.v1 import analysis_pb2, rules_pb2, snapshots_pb2
-from vigil.v1.geometry_pb2 import Point, Polygon
+from vigil.v1.geometry_pb2 import Box, Point, Polygon
 
 TRACKS = rules_pb2.Rule(rule_id="tracks", track=rules_pb2.TrackRule())
 pytestmark = pytest.mark.timeout(90)
@@ -61,6 +61,50 @@ def test_what_is_no_picture_is_refused(site: Any) -> None:
     tiny = cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes()
     assert refusal(lambda: detect(site, tiny))[0] is grpc.StatusCode.INVALID_ARGUMENT
     assert len(detect(site, videos.jpeg()).detections) == models.BOXES
+
+
+def classified(site: Any, image: bytes, **fields: Any) -> dict[str, float]:
+    request = analysis_pb2.ClassifyImageRequest(image=image, **fields)
+    answer = site.analysis.ClassifyImage(request, timeout=20)
+    assert answer.model == models.SHADE_NAME
+    return {each.class_name: each.probability for each in answer.classes}
+
+
+def halves() -> bytes:
+    """Dark on the left, bright on the right."""
+    picture = np.full((120, 160, 3), 20, np.uint8)
+    picture[:, 80:] = 250
+    return cv2.imencode(".png", picture)[1].tobytes()
+
+
+def test_a_picture_or_a_part_of_it_is_classified(site: Any) -> None:
+    left, right = Box(x1=0, y1=0, x2=0.5, y2=1), Box(x1=0.5, y1=0, x2=1, y2=1)
+    dark = classified(site, halves(), bbox=left)
+    bright = classified(site, halves(), bbox=right, model=models.SHADE_NAME)
+    assert list(dark) == ["dark", "bright"]
+    assert list(bright) == ["bright", "dark"], "the most probable comes first"
+    assert sum(bright.values()) == pytest.approx(1.0, abs=1e-4)
+    assert list(classified(site, halves(), bbox=right, top_k=1)) == ["bright"]
+
+
+def test_many_classifications_at_once_are_all_answered(site: Any) -> None:
+    pictures = [cv2.imencode(".png", np.full((40, 40, 3), v, np.uint8))[1] for v in (10, 250)]
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(
+            pool.map(lambda i: classified(site, pictures[i % 2].tobytes(), top_k=1), range(48))
+        )
+    assert [list(answer) for answer in answers] == [["dark"], ["bright"]] * 24
+
+
+def test_what_cannot_be_classified_is_refused_with_its_field(site: Any) -> None:
+    def field_of(**fields: Any) -> str:
+        code, _, named = refusal(lambda: classified(site, **{"image": halves(), **fields}))
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        return str(named)
+
+    assert "image" in field_of(image=b"\xff\xd8 is how a JPEG begins")
+    assert "model" in field_of(model=models.NAME)
+    assert "bbox" in field_of(bbox=Box(x1=1, y1=0, x2=0, y2=1))
 
 
 def bomb(side_px: int) -> bytes:

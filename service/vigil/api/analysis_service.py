@@ -22,11 +22,13 @@ from vigil.errors import (
 )
 from vigil.fleet.contract import Fleet, FrameResult, PushSession
 from vigil.fleet.policy import PUSH_URI
-from vigil.v1 import analysis_pb2, analysis_pb2_grpc
+from vigil.v1 import analysis_pb2, analysis_pb2_grpc, geometry_pb2
 
 # Frames of one call between its reader and its answers: enough to keep the engine busy while an answer
 # travels, few enough to bound what pictures of 16 MB hold. A full pipe stops reading: flow control.
 PIPELINE_FRAMES = 4
+
+DEFAULT_TOP_K = 5
 
 _Answer: TypeAlias = analysis_pb2.AnalyzeFramesResponse
 _Pipe: TypeAlias = "asyncio.Queue[asyncio.Task[_Answer] | None]"
@@ -65,8 +67,39 @@ class AnalysisService(analysis_pb2_grpc.AnalysisServiceServicer):
     async def ClassifyImage(  # noqa: N802
         self, request: analysis_pb2.ClassifyImageRequest, context: Any
     ) -> analysis_pb2.ClassifyImageResponse:
-        """Not served yet."""
-        raise NotServedYet("AnalysisService.ClassifyImage is not served by this version")
+        """The most probable classes of one picture, or of a part of it."""
+        _refuse_empty("image", request.image)
+        classifier = self._classifier(request.model)
+        part = _part(request.bbox) if request.HasField("bbox") else None
+        try:
+            result = await self._fleet.classify_image(
+                request.image,
+                classifier=classifier,
+                part=part,
+                top_k=request.top_k or DEFAULT_TOP_K,
+            )
+        except UnreadableImage as error:
+            raise InvalidRequest([FieldViolation("image", str(error))]) from None
+        return analysis_pb2.ClassifyImageResponse(
+            classes=[
+                analysis_pb2.ClassifyImageResponse.Class(class_name=name, probability=probability)
+                for name, probability in result.classes
+            ],
+            model=result.model,
+        )
+
+    def _classifier(self, model: str) -> str:
+        """The loaded classifier that is meant. Raises InvalidRequest."""
+        classifiers = self._reader.classifiers
+        if model in classifiers:
+            return model
+        if not model and len(classifiers) == 1:
+            return classifiers[0]
+        loaded = ", ".join(classifiers)
+        advice = f"loaded: {loaded}" if loaded else "none is loaded"
+        which = f"{model!r} is no loaded classifier" if model else "name one"
+        detail = f"{which}; {advice}. engine.classifiers in the service's configuration names them"
+        raise InvalidRequest([FieldViolation("model", detail)])
 
     async def AnalyzeFrames(  # noqa: N802
         self, requests: AsyncIterator[analysis_pb2.AnalyzeFramesRequest], context: Any
@@ -169,6 +202,16 @@ def _analysis(result: FrameResult) -> analysis_pb2.FrameAnalysis:
         picture=picture_message(result.picture),
         events=[event_message(event) for event in result.events],
     )
+
+
+def _part(box: geometry_pb2.Box) -> tuple[float, float, float, float]:
+    """A normalised box with an area. Raises InvalidRequest."""
+    sides = (box.x1, box.y1, box.x2, box.y2)
+    within = all(math.isfinite(side) and 0 <= side <= 1 for side in sides)
+    if not (within and box.x1 < box.x2 and box.y1 < box.y2):
+        detail = "needs 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1, as shares of the picture"
+        raise InvalidRequest([FieldViolation("bbox", detail)])
+    return sides
 
 
 def _refuse_empty(field: str, image: bytes) -> None:

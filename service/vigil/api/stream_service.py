@@ -40,7 +40,7 @@ class DefinitionReader:
         self._secrets = secrets or SecretReader()
         self._default_backend = default_backend
         self._model = model
-        self._classifiers = classifiers
+        self.classifiers = classifiers
 
     def read(self, message: streams_pb2.StreamSpec) -> StreamSpec:
         """A whole definition. Raises InvalidRequest with every field that is wrong, and NotServedYet."""
@@ -96,9 +96,9 @@ class DefinitionReader:
 
     def _unloaded(self, stages: Sequence[SecondStage]) -> Iterator[FieldViolation]:
         """Second stages whose classifier the engine has not loaded."""
-        loaded = ", ".join(self._classifiers) or "none"
+        loaded = ", ".join(self.classifiers) or "none"
         for index, stage in enumerate(stages):
-            if stage.classifier not in self._classifiers:
+            if stage.classifier not in self.classifiers:
                 yield FieldViolation(
                     f"second_stages[{index}].classifier",
                     f"{stage.classifier!r} is not loaded; loaded: {loaded}. "

@@ -57,6 +57,13 @@ class PictureResult(msgspec.Struct, frozen=True, kw_only=True):
     infer_s: float
 
 
+class ClassResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a picture shows, the most probable class first: names and calibrated probabilities."""
+
+    classes: tuple[tuple[str, float], ...]
+    model: str
+
+
 class FrameResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a pushed frame gave: its objects with their tracks, and the events that it caused."""
 
@@ -130,6 +137,19 @@ class Fleet(Protocol):
         self, encoded: bytes, *, min_score: float, classes: tuple[str, ...]
     ) -> PictureResult:
         """Find the objects in one encoded picture. Raises UnreadableImage, Busy, Unavailable."""
+
+    async def classify_image(
+        self,
+        encoded: bytes,
+        *,
+        classifier: str,
+        part: tuple[float, float, float, float] | None,
+        top_k: int,
+    ) -> ClassResult:
+        """What one encoded picture shows, or the ``part`` of it within a normalised box.
+
+        ``classifier`` is one that is loaded. Raises UnreadableImage, Busy, Unavailable.
+        """
 
     async def snapshot(self, stream_id: str, *, annotated: bool, max_width_px: int) -> Snapshot:
         """The newest analysed picture of a stream. Raises UnknownStream, NoFrame, Unavailable."""

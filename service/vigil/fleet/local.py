@@ -14,7 +14,7 @@ from vigil.clock import Clock
 from vigil.data import StreamState
 from vigil.errors import Busy, StreamExists, Unavailable
 from vigil.fleet.book import StreamBook
-from vigil.fleet.contract import PictureResult, PushSession, Snapshot, Stream
+from vigil.fleet.contract import ClassResult, PictureResult, PushSession, Snapshot, Stream
 from vigil.fleet.host import HostKeeper
 from vigil.fleet.hosts import Hosts
 from vigil.fleet.intake import EventSink
@@ -73,7 +73,7 @@ class LocalFleet:
             listener=self,
         )
         self.book = StreamBook(clock)
-        self._pictures = Pictures(self.hosts, manifest)
+        self._pictures = Pictures(self.hosts, manifest, settings.classifiers)
         self._secrets = secrets or SecretReader()
         self._rates = RateJudge(self.book, self.hosts.accounts, clock)
         self._lost_connections: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -172,6 +172,17 @@ class LocalFleet:
     ) -> PictureResult:
         """Find the objects in one encoded picture."""
         return await self._pictures.detect(encoded, min_score=min_score, classes=classes)
+
+    async def classify_image(
+        self,
+        encoded: bytes,
+        *,
+        classifier: str,
+        part: tuple[float, float, float, float] | None,
+        top_k: int,
+    ) -> ClassResult:
+        """What one encoded picture shows."""
+        return await self._pictures.classify(encoded, classifier=classifier, part=part, top_k=top_k)
 
     async def snapshot(self, stream_id: str, *, annotated: bool, max_width_px: int) -> Snapshot:
         """The next analysed picture of a stream."""

@@ -1,7 +1,7 @@
 """Pictures that clients send or ask for, answered by hosts."""
 
 from vigil.errors import NoFrame, Unavailable
-from vigil.fleet.contract import FrameResult, PictureResult, Snapshot, Stream
+from vigil.fleet.contract import ClassResult, FrameResult, PictureResult, Snapshot, Stream
 from vigil.fleet.host import HostKeeper
 from vigil.fleet.hosts import Hosts
 from vigil.fleet.requests import (
@@ -14,8 +14,11 @@ from vigil.fleet.requests import (
 from vigil.ipc.channel import Parcel
 from vigil.ipc.messages import (
     AnalysePicture,
+    ClassifierInfo,
+    ClassifyPicture,
     FromHost,
     PictureAnalysed,
+    PictureClassified,
     PushFrame,
     SnapshotTaken,
     TakeSnapshot,
@@ -26,9 +29,12 @@ from vigil.vision.manifest import Manifest
 class Pictures:
     """Asks hosts, and gives their answers with the names of the model's classes."""
 
-    def __init__(self, hosts: Hosts, manifest: Manifest) -> None:
+    def __init__(
+        self, hosts: Hosts, manifest: Manifest, classifiers: tuple[ClassifierInfo, ...]
+    ) -> None:
         self._hosts = hosts
         self._manifest = manifest
+        self._classes = {info.name: info.classes for info in classifiers}
         self._requests = Requests()
 
     def heard(self, parcel: Parcel[FromHost]) -> None:
@@ -36,6 +42,8 @@ class Pictures:
         match parcel.message:
             case PictureAnalysed() as answer:
                 self._requests.answer_picture(answer)
+            case PictureClassified() as answer:
+                self._requests.answer_class(answer)
             case SnapshotTaken() as answer:
                 self._requests.answer_snapshot(answer, parcel.payload())
 
@@ -47,6 +55,37 @@ class Pictures:
         self, encoded: bytes, *, min_score: float, classes: tuple[str, ...]
     ) -> PictureResult:
         """Find the objects in one encoded picture. Raises UnreadableImage, Busy, Unavailable."""
+        host = self._host()
+        number, future = self._requests.ask_picture(host.host_id)
+        request = AnalysePicture(request_id=number, min_score=min_score, classes=classes)
+        host.send(request, payload=encoded)
+        answer = await self._requests.answer(number, future)
+        raise_refusal(answer)
+        return self._result(answer)
+
+    async def classify(
+        self,
+        encoded: bytes,
+        *,
+        classifier: str,
+        part: tuple[float, float, float, float] | None,
+        top_k: int,
+    ) -> ClassResult:
+        """What one encoded picture shows. Raises UnreadableImage, Busy, Unavailable."""
+        host = self._host()
+        number, future = self._requests.ask_class(host.host_id)
+        request = ClassifyPicture(request_id=number, classifier=classifier, part=part)
+        host.send(request, payload=encoded)
+        answer = await self._requests.answer(number, future)
+        raise_refusal(answer)
+        names = self._classes[classifier]
+        ranked = sorted(
+            zip(names, answer.probabilities, strict=True), key=lambda each: each[1], reverse=True
+        )
+        return ClassResult(classes=tuple(ranked[:top_k]), model=classifier)
+
+    def _host(self) -> HostKeeper:
+        """A host to ask, while there is an engine. Raises Unavailable."""
         engine = self._hosts.engine
         if engine.ready is None:
             raise Unavailable(
@@ -54,12 +93,7 @@ class Pictures:
             )
         host = self._hosts.least_loaded()
         host.expect_process()
-        number, future = self._requests.ask_picture(host.host_id)
-        request = AnalysePicture(request_id=number, min_score=min_score, classes=classes)
-        host.send(request, payload=encoded)
-        answer = await self._requests.answer(number, future)
-        raise_refusal(answer)
-        return self._result(answer)
+        return host
 
     async def push(
         self, host: HostKeeper, stream_id: str, encoded: bytes, *, captured_at_s: float | None

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from vigil.errors import Busy, FieldViolation, InvalidRequest, NoFrame, Unavailable, UnreadableImage
 from vigil.fleet.contract import Found, PictureResult
-from vigil.ipc.messages import FoundObject, PictureAnalysed, SnapshotTaken
+from vigil.ipc.messages import FoundObject, PictureAnalysed, PictureClassified, SnapshotTaken
 
 Answer = TypeVar("Answer")
 
@@ -20,6 +20,7 @@ class Requests:
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
         self._pictures: dict[int, asyncio.Future[PictureAnalysed]] = {}
+        self._classified: dict[int, asyncio.Future[PictureClassified]] = {}
         self._snapshots: dict[int, asyncio.Future[tuple[SnapshotTaken, bytes]]] = {}
         self._host_of: dict[int, str] = {}
 
@@ -28,6 +29,12 @@ class Requests:
         number = self._next(host_id)
         self._pictures[number] = asyncio.get_running_loop().create_future()
         return number, self._pictures[number]
+
+    def ask_class(self, host_id: str) -> tuple[int, asyncio.Future[PictureClassified]]:
+        """A number for a picture's classification, and the future of its answer. Raises Busy."""
+        number = self._next(host_id)
+        self._classified[number] = asyncio.get_running_loop().create_future()
+        return number, self._classified[number]
 
     def ask_snapshot(self, host_id: str) -> tuple[int, asyncio.Future[tuple[SnapshotTaken, bytes]]]:
         """A number for a snapshot, and the future of its answer. Raises Busy."""
@@ -38,6 +45,12 @@ class Requests:
     def answer_picture(self, answer: PictureAnalysed) -> None:
         """A host answered."""
         future = self._pictures.get(answer.request_id)
+        if future is not None and not future.done():
+            future.set_result(answer)
+
+    def answer_class(self, answer: PictureClassified) -> None:
+        """A host answered."""
+        future = self._classified.get(answer.request_id)
         if future is not None and not future.done():
             future.set_result(answer)
 
@@ -58,13 +71,18 @@ class Requests:
 
     def _forget(self, number: int) -> None:
         self._pictures.pop(number, None)
+        self._classified.pop(number, None)
         self._snapshots.pop(number, None)
         self._host_of.pop(number, None)
 
     def host_ended(self, host_id: str) -> None:
         """The answers of this host will not come."""
         for number in [n for n, asked in self._host_of.items() if asked == host_id]:
-            future = self._pictures.get(number) or self._snapshots.get(number)
+            future = (
+                self._pictures.get(number)
+                or self._classified.get(number)
+                or self._snapshots.get(number)
+            )
             if future is not None and not future.done():
                 future.set_exception(
                     Unavailable("the process that had this picture ended; send it again")
@@ -78,7 +96,7 @@ class Requests:
         return number
 
 
-def raise_refusal(answer: PictureAnalysed) -> None:
+def raise_refusal(answer: PictureAnalysed | PictureClassified) -> None:
     """Raise what the host's refusal means; nothing where it answered."""
     match answer.error_kind:
         case "unreadable":

@@ -1,6 +1,7 @@
 """Answers to clients that wait for a picture: what was found in it, or why it was not analysed."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -14,11 +15,13 @@ from vigil.host.engine_link import SlotPool
 from vigil.host.environment import MAX_PICTURE_PX
 from vigil.host.worker import Worker
 from vigil.ipc.channel import ChannelClosed
-from vigil.ipc.messages import FoundObject, PictureAnalysed, RefusalKind
+from vigil.ipc.messages import FoundObject, PictureAnalysed, PictureClassified, RefusalKind
 
 log = structlog.get_logger()
 
 SLOT_WAIT_S = 5.0
+
+Answer: TypeAlias = PictureAnalysed | PictureClassified
 
 
 class Answers:
@@ -28,44 +31,48 @@ class Answers:
         self._send = send
         self._worker = worker
 
-    def work(self, request_id: int, work: Callable[[], None]) -> None:
-        """Queue work that answers by itself, unless it raises."""
+    def work(
+        self, request_id: int, work: Callable[[], None], *, kind: type[Answer] = PictureAnalysed
+    ) -> None:
+        """Queue work that answers by itself, unless it raises; ``kind`` is what a refusal is."""
 
         def guarded() -> None:
             try:
                 work()
             except VigilError as error:
-                self.refuse(request_id, error)
+                self.refuse(request_id, error, kind=kind)
             except cv2.error as error:
                 log.error("opencv_failed", code=error.code)
-                self.refuse(request_id, UnreadableImage("OpenCV failed on this picture"))
+                detail = "OpenCV failed on this picture"
+                self.refuse(request_id, UnreadableImage(detail), kind=kind)
             except ChannelClosed:
                 raise
             except Exception:  # an answer is owed whatever it is
                 log.exception("picture_failed")
-                self.refuse(request_id, Unavailable("analysing this picture failed; see the log"))
+                detail = "analysing this picture failed; see the log"
+                self.refuse(request_id, Unavailable(detail), kind=kind)
 
         try:
             self._worker.give(guarded)
         except Busy as error:
-            self.refuse(request_id, error)
+            self.refuse(request_id, error, kind=kind)
 
-    def give(self, answer: PictureAnalysed) -> None:
+    def give(self, answer: Answer) -> None:
         """Answer a request."""
         self._send(answer)
 
-    def refuse(self, request_id: int, error: VigilError) -> None:
+    def refuse(
+        self, request_id: int, error: VigilError, *, kind: type[Answer] = PictureAnalysed
+    ) -> None:
         """Answer a request with why it was not done."""
-        refusal = PictureAnalysed(
-            request_id=request_id, error=str(error), error_kind=_kind_of(error)
-        )
-        self._send(refusal)
+        self._send(kind(request_id=request_id, error=str(error), error_kind=_kind_of(error)))
 
-    def lost(self, request_id: int) -> None:
+    def lost(self, request_id: int, *, kind: type[Answer] = PictureAnalysed) -> None:
         """Answer a request whose picture the engine gave back, or lost."""
         self.refuse(
             request_id,
             Unavailable("the engine is starting or was restarted; send the picture again"),
+            kind=kind,
         )
 
 

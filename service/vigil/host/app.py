@@ -17,6 +17,7 @@ from vigil.host.access import Access
 from vigil.host.answers import Answers
 from vigil.host.camera import Camera
 from vigil.host.capture import configure_process
+from vigil.host.classifying import Classifying
 from vigil.host.confinement import confine
 from vigil.host.context import HostContext, Transit, detections_of
 from vigil.host.engine_link import EngineLink
@@ -31,6 +32,7 @@ from vigil.ipc.channel import Channel, ChannelClosed, Parcel, limit_sending
 from vigil.ipc.messages import (
     AnalysePicture,
     AttachEngine,
+    ClassifyPicture,
     DetachEngine,
     EndPush,
     FrameDone,
@@ -117,6 +119,7 @@ class Host:
         self._worker = Worker("pictures")
         answers = Answers(control.send, self._worker)
         self._pictures = Pictures(self._context, answers, slots=picture_slots)
+        self._classifying = Classifying(self._context, answers)
         self._pushes = Pushes(self._context, answers, self._worker)
         self._snapshots = Snapshots(self._context, self._worker)
         self._rooms: dict[str, Room] = {}
@@ -216,6 +219,8 @@ class Host:
                     self._rooms[stream_id].camera.grant_login(login)
             case AnalysePicture() as request:
                 self._pictures.analyse(request, parcel.payload())
+            case ClassifyPicture() as request:
+                self._classifying.classify(request, parcel.payload())
             case PushFrame() as request:
                 self._pushes.push(request, parcel.payload(), self._camera(request.stream_id))
             case EndPush(stream_id=stream_id):

@@ -105,6 +105,14 @@ class AnalysePicture(Message, frozen=True, kw_only=True):
     classes: tuple[str, ...]
 
 
+class ClassifyPicture(Message, frozen=True, kw_only=True):
+    """Say what an encoded picture shows, beside the message, or the part of it within a normalised box."""
+
+    request_id: int
+    classifier: str
+    part: tuple[float, float, float, float] | None = None  # xyxy
+
+
 class PushFrame(Message, frozen=True, kw_only=True):
     """One encoded frame, beside the message, of a stream whose source is push."""
 
@@ -210,6 +218,15 @@ class PictureAnalysed(Message, frozen=True, kw_only=True):
     run: int = 0
     seq: int = 0
     events: tuple[Event, ...] = ()
+    error: str = ""
+    error_kind: RefusalKind | Literal[""] = ""
+
+
+class PictureClassified(Message, frozen=True, kw_only=True):
+    """Answer to ClassifyPicture. Exactly one of probabilities and error counts."""
+
+    request_id: int
+    probabilities: tuple[float, ...] = ()  # of the classifier's classes, calibrated
     error: str = ""
     error_kind: RefusalKind | Literal[""] = ""
 
@@ -332,6 +349,7 @@ ToHost: TypeAlias = (
     | RunGranted
     | LoginGranted
     | AnalysePicture
+    | ClassifyPicture
     | PushFrame
     | EndPush
     | TakeSnapshot
@@ -346,6 +364,7 @@ FromHost: TypeAlias = (
     | StreamStopped
     | FrameWitnessed
     | PictureAnalysed
+    | PictureClassified
     | SnapshotTaken
 )
 ToEngine: TypeAlias = EngineSettings | AttachHost | DetachHost | StopProcess

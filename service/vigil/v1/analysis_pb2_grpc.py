@@ -64,7 +64,7 @@ class AnalysisServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClassifyImage(self, request, context):
-        """The class of one picture. Not served yet.
+        """The class of one picture, or of a part of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import pytest
@@ -12,6 +13,7 @@ from vigil.api.analysis_service import PIPELINE_FRAMES
 from vigil.v1 import analysis_pb2 as pb
 from vigil.v1 import streams_pb2
 from vigil.v1.analysis_pb2_grpc import AnalysisServiceStub
+from vigil.v1.geometry_pb2 import Box
 
 Code = grpc.StatusCode
 PICTURE = MemoryFleet.picture
@@ -66,11 +68,49 @@ async def test_a_wrong_picture_request_is_refused(
     assert text in (caught.value.details() or "")
 
 
-async def test_classify_is_not_served_yet(site: Site) -> None:
+def asked(
+    *, image: bytes = PICTURE, model: str = "colour", **fields: Any
+) -> pb.ClassifyImageRequest:
+    return pb.ClassifyImageRequest(image=image, model=model, **fields)
+
+
+async def test_a_picture_gives_its_classes_the_most_probable_first(site: Site) -> None:
+    stub = AnalysisServiceStub(site.channel)
+    answer = await stub.ClassifyImage(asked())
+    assert [(each.class_name, each.probability) for each in answer.classes] == [
+        *(("car", 0.5), ("bus", 0.25), ("van", 0.125), ("truck", 0.0625), ("tram", 0.03125)),
+    ]
+    assert answer.model == "colour"
+    first = await stub.ClassifyImage(asked(top_k=1))
+    assert [each.class_name for each in first.classes] == ["car"]
+    part = await stub.ClassifyImage(asked(bbox=Box(x1=0.5, y1=0, x2=1, y2=0.5)))
+    assert part.classes[0].class_name == "(0.5, 0.0, 1.0, 0.5)"
+
+
+@pytest.mark.parametrize(
+    ("request_", "text"),
+    [
+        (asked(image=b""), "image: has 0 bytes"),
+        (asked(image=b"junk"), "image: these bytes"),
+        (
+            asked(model="other"),
+            "model: 'other' is no loaded classifier; loaded: vigil-vehicle-type, colour",
+        ),
+        (asked(model=""), "model: name one; loaded: vigil-vehicle-type, colour"),
+        (asked(bbox=Box(x1=0.5, y1=0.0, x2=0.5, y2=1.0)), "bbox: needs 0 <= x1 < x2 <= 1"),
+        (asked(bbox=Box(x1=0.5, y1=0.0, x2=1.5, y2=1.0)), "bbox: needs"),
+        (asked(bbox=Box(x1=float("nan"), y1=0.0, x2=1.0, y2=1.0)), "bbox: needs"),
+        (asked(bbox=Box()), "bbox: needs"),
+    ],
+)
+async def test_a_wrong_classification_request_is_refused(
+    site: Site, request_: pb.ClassifyImageRequest, text: str
+) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await AnalysisServiceStub(site.channel).ClassifyImage(pb.ClassifyImageRequest())
-    assert caught.value.code() is Code.UNIMPLEMENTED
-    assert "ClassifyImage" in (caught.value.details() or "")
+        await AnalysisServiceStub(site.channel).ClassifyImage(request_)
+    assert caught.value.code() is Code.INVALID_ARGUMENT
+    assert text in (caught.value.details() or "")
+    assert list(fields_of(caught.value)) == [text.split(":")[0]]
 
 
 async def test_every_pushed_frame_is_answered_in_order(site: Site) -> None:
