@@ -85,8 +85,8 @@ from vigil.vision.nets.classifier import FAMILIES
 @click.option(
     "--from",
     "start_from",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Begin with these weights (.safetensors) where their layers fit.",
+    type=click.Path(path_type=Path, exists=True),
+    help="Begin with these weights where their layers fit: a folder of models/ or runs/, or a file of it.",
 )
 @click.option(
     "--freeze", multiple=True, help="A part that keeps them, such as stages.0; repeatable."

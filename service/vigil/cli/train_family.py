@@ -63,7 +63,7 @@ def family(
     pictures = Pictures(
         *(labelled(p, INPUT_PX) for p in (parts.training, parts.validation, parts.test))
     )
-    rows = baseline_rows(pictures)
+    rows = baseline_rows(pictures, folder)
     with stoppable() as stopping:
         for name in nets or RECIPES:
             recipe = RECIPES[name] if epochs is None else replace(RECIPES[name], epochs=epochs)

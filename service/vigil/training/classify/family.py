@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from vigil.training.classify.baselines import BASELINES, Settings, accuracy, standardised
 from vigil.training.classify.export import ClassifierFacts
 from vigil.training.classify.features import pixels_of
@@ -135,8 +137,16 @@ def train_net(
     )
 
 
-def baseline_rows(pictures: Pictures) -> list[Row]:
-    """The baselines on pixels, as they are: neither shifted nor mirrored."""
+def baseline_rows(pictures: Pictures, folder: Path) -> list[Row]:
+    """The baselines on pixels, as they are: neither shifted nor mirrored. Fitted once a folder."""
+    path = folder / "baselines.json"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.encode(_fit_baselines(pictures)))
+    return msgspec.json.decode(path.read_bytes(), type=list[Row])
+
+
+def _fit_baselines(pictures: Pictures) -> list[Row]:
     known, asked = standardised(
         pixels_of(pictures.training.images), pixels_of(pictures.test.images)
     )

@@ -32,7 +32,7 @@ def table(rows: Sequence[Row]) -> str:
         "| multiply-adds |\n|---|---|---|---|---|---|---|\n"
     )
     return heads + "".join(
-        f"| {row.name} | {row.accuracy:.3f} | {_or_dash(row.calibration_error)} | {row.cpu_s / 60:.1f} "
+        f"| {row.name} | {row.accuracy:.3f} | {_or_dash(row.calibration_error)} | {row.cpu_s / 60:.2f} "
         f"| {row.epochs or '–'} | {_millions(row.parameters)} | {_millions(row.multiply_adds)} |\n"
         for row in rows
     )

@@ -27,6 +27,18 @@ def test_all_but_the_last_layer_is_taken(weights: Path) -> None:
     assert taken == tensors - 3  # weight and bias of the last layer, and the temperature
 
 
+def test_a_run_can_begin_with_what_another_left_behind(tmp_path: Path) -> None:
+    recipe = ClassifierRecipe(architecture="cropnet", input_px=20, epochs=1, batch=6)
+    run = ClassifierTrainer(recipe, ("a", "b", "c"), tmp_path / "run")
+    run.run(labelled(12), labelled(6))
+    expected = run.average.net.state_dict()
+    for source in (tmp_path / "run", tmp_path / "run" / "checkpoint.safetensors"):
+        net = build_classifier("cropnet", classes=3, input_px=20)
+        assert take_weights(net, source) == len(expected) - 1  # the temperature is another's
+        for name, value in net.state_dict().items():
+            torch.testing.assert_close(value, expected[name])
+
+
 def test_frozen_stages_keep_weights_and_statistics_while_the_others_learn(
     weights: Path, tmp_path: Path
 ) -> None:
