@@ -40,22 +40,39 @@ def why_not() -> str:
 
 
 class RtspCamera:
-    """A moving ball at rtsp://127.0.0.1:PORT/live, or a video file played once.
+    """A box that walks over grey ground at rtsp://127.0.0.1:PORT/live, or a video file played once.
 
-    The port stays the same through `kill` and `start`.
+    The port stays the same through `kill` and `start`. Any number of viewers share one encoder.
     """
 
     def __init__(
-        self, *, auth: str = "", username: str = "", password: str = "", file: Path | None = None
+        self,
+        *,
+        auth: str = "",
+        username: str = "",
+        password: str = "",
+        file: Path | None = None,
+        size_px: tuple[int, int] = (320, 240),
+        fps: int = 25,
+        gop: int = 25,
     ) -> None:
         self._orders = {
             "auth": auth,
             "username": username,
             "password": password,
             "file": str(file) if file else "",
+            "width_px": size_px[0],
+            "height_px": size_px[1],
+            "fps": fps,
+            "gop": gop,
+            "kbit": 500,
             "port": 0,
         }
         self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def port(self) -> int:
+        return int(self._orders["port"])
 
     @property
     def url(self) -> str:
@@ -88,6 +105,29 @@ class RtspCamera:
         assert port, "the RTSP server did not start"
         self._orders["port"] = int(port)
 
+    # what it sees
+
+    def freeze(self, frozen: bool = True) -> None:
+        """Send the same picture again and again."""
+        self._tell(frozen=frozen)
+
+    def black_out(self, black: bool = True) -> None:
+        """Send black."""
+        self._tell(black=black)
+
+    def resize(self, width_px: int, height_px: int) -> None:
+        """Send pictures of another size, in the same connection; multiples of 8."""
+        self._tell(width=width_px, height=height_px)
+
+    # who may look
+
+    def change_password(self, password: str) -> None:
+        """Whoever looks goes on; whoever comes needs the new one."""
+        self._orders["password"] = password
+        self._tell(password=password)
+
+    # whether it is there
+
     def kill(self) -> None:
         """As when the plug is pulled, but that the kernel closes its connections."""
         if self._process is not None:
@@ -104,3 +144,11 @@ class RtspCamera:
         """After `stall`."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGCONT)
+
+    def _tell(self, **order: object) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == "done\n"
