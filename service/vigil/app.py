@@ -20,7 +20,7 @@ from vigil.api.server import Past, Security, Server
 from vigil.api.stream_service import DefinitionReader
 from vigil.api.web import WebServer
 from vigil.clock import SystemClock
-from vigil.config import Config, listens_on_loopback
+from vigil.config import MIB, Config, HostsConfig, listens_on_loopback
 from vigil.errors import InvalidConfig, VigilError
 from vigil.events.embedded import EmbeddedRedis
 from vigil.events.pipeline import EventPipeline
@@ -385,7 +385,7 @@ def _fleet_settings(
         engine_threads=config.engine.threads,
         classifiers=classifiers,
         streams_per_host=config.hosts.streams_per_host,
-        host_memory_limit_bytes=config.hosts.memory_limit_bytes,
+        host_memory_limit_bytes=_host_memory_bytes(config.hosts),
         host_user=config.hosts.user,
         log=config.log,
         max_streams=config.hosts.max_streams,
@@ -395,3 +395,8 @@ def _fleet_settings(
         sources=config.sources,
         allow_loopback=listens_on_loopback(config),
     )
+
+
+def _host_memory_bytes(hosts: HostsConfig) -> int:
+    """Ample for cameras: 16 reference pictures of a 4K stream are 200 MB."""
+    return hosts.memory_limit_bytes or (1024 + 256 * hosts.streams_per_host) * MIB

@@ -93,7 +93,8 @@ class HostsConfig(Section, frozen=True, kw_only=True):
     """How streams are spread over processes."""
 
     streams_per_host: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
-    memory_limit_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0  # of address space a host; 0: none
+    # of private memory a host; 0: 1 GiB, and 256 MiB a stream
+    memory_limit_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     max_streams: Count = 256  # that run
     max_registered: Count = 1024  # disabled ones with them: each has series in Prometheus
     user: str = ""  # whom hosts run as, where the service is root; empty: as the service

@@ -189,6 +189,7 @@ class OfflineReason(StrEnum):
     REFUSED_BY_POLICY = "refused_by_policy"
     ENDED = "ended"
     DECODE_ERROR = "decode_error"
+    QUARANTINED = "quarantined"
 
 
 CropOutcome: TypeAlias = Literal["classified", "dropped_stale", "dropped_error"]

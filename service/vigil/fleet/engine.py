@@ -61,6 +61,11 @@ class EngineKeeper:
         return self._ready
 
     @property
+    def storming(self) -> bool:
+        """Whether the process keeps dying."""
+        return self._delay.storming
+
+    @property
     def failure(self) -> str:
         """Why the last engine did not become ready; empty if it did."""
         return self._failure

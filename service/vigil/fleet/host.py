@@ -12,6 +12,7 @@ from vigil.errors import Unavailable
 from vigil.fleet.child import Child
 from vigil.fleet.classifiers import crop_px
 from vigil.fleet.engine import EngineKeeper
+from vigil.fleet.last_words import LastWords
 from vigil.fleet.policy import PUSH_URI
 from vigil.fleet.restart import RestartDelay
 from vigil.fleet.settings import FleetSettings
@@ -23,6 +24,7 @@ from vigil.ipc.messages import (
     FromHost,
     HostReady,
     HostSettings,
+    ReaderHangs,
     StartStream,
     StopProcess,
     StopStream,
@@ -61,8 +63,12 @@ class HostListener(Protocol):
     def heard(self, host: "HostKeeper", parcel: Parcel[FromHost]) -> None:
         """A message about streams or pictures came."""
 
-    def host_ended(self, host: "HostKeeper", reason: str) -> None:
-        """The process is gone; its streams begin a new run in the next one."""
+    def host_ended(self, host: "HostKeeper", reason: str, culprit: str) -> None:
+        """The process is gone; its streams begin a new run in the next one.
+
+        ``culprit`` is the stream whose reading ended it, "" where that is not known. It may be evicted,
+        and the host given up.
+        """
 
 
 @dataclass(slots=True)
@@ -94,7 +100,9 @@ class HostKeeper:
         self._placed: dict[str, _Placed] = {}
         self._free = set(range(world.settings.streams_per_host))
         self._ready = asyncio.Event()
+        self._words: LastWords | None = None
         self._why = "died"
+        self._hanging = ""  # the stream that it hangs in
         self._stopping = False
         self._started_s = 0.0
         self._restart: asyncio.Task[None] | None = None
@@ -159,6 +167,7 @@ class HostKeeper:
             f"vigil-{self.host_id}-counters", records=settings.streams_per_host
         )
         world.stages.add_page(self._page)
+        self._words = LastWords(f"vigil-{self.host_id}-last-words")
         self._child = Child(
             "vigil.host",
             FromHost,
@@ -189,13 +198,39 @@ class HostKeeper:
                 sources=settings.sources,
                 allow_loopback=settings.allow_loopback,
             ),
-            descriptors=(self._slots.slab.fd, self._page.slab.fd, self._crop_slots.slab.fd),
+            descriptors=(
+                self._slots.slab.fd,
+                self._page.slab.fd,
+                self._crop_slots.slab.fd,
+                self._words.fd,
+            ),
         )
         self.connect()
         for placed in self._placed.values():
             if placed.begins:
                 self._begin(placed)
         return self._child
+
+    @property
+    def storming(self) -> bool:
+        """Whether the process keeps dying."""
+        return self._delay.storming
+
+    @property
+    def calm(self) -> bool:
+        """Whether the process has lived long enough to be trusted."""
+        age_s = self._world.clock.monotonic_s() - self._started_s
+        return self.ready and age_s >= self._world.settings.calm_s
+
+    def evict(self, stream_id: str) -> StreamSpec:
+        """Let go of a stream while there is no process that could have it open."""
+        placed = self._placed.pop(stream_id)
+        self._free.add(placed.record)
+        return placed.spec
+
+    def give_up(self) -> None:
+        """Start no other process when this one ends, or has just ended."""
+        self._stopping = True
 
     def connect(self) -> None:
         """Join this host and the engine by a socket of their own, if both are there."""
@@ -303,6 +338,8 @@ class HostKeeper:
         match parcel.message:
             case HostReady():
                 self._ready.set()
+            case ReaderHangs(stream_id=stream_id):
+                self._end_hanging(stream_id)
             case StreamStopped(stream_id=stream_id):
                 if stream_id in self._placed:
                     self._placed[stream_id].stopped.set()
@@ -314,7 +351,26 @@ class HostKeeper:
             case _:
                 self._listener.heard(self, parcel)
 
+    def _end_hanging(self, stream_id: str) -> None:
+        """Kill the process: a library that does not return cannot be ended otherwise."""
+        if self._child is not None and not self._hanging:
+            log.error("reader_hangs", host=self.host_id, stream_id=stream_id, pid=self.pid)
+            self._why, self._hanging = "hung", stream_id
+            self._child.kill()
+
+    def _culprit(self) -> str:
+        """The stream whose reading ended the process, as far as that is known; "" else."""
+        hanging, self._hanging = self._hanging, ""
+        if hanging or self._page is None or self._words is None:
+            return hanging
+        thread = self._words.thread()
+        for stream_id, placed in self._placed.items():
+            if thread and self._page.reader(placed.record) == thread:
+                return stream_id
+        return ""
+
     def _ended(self, status: int) -> None:
+        culprit = self._culprit()
         self._ready.clear()
         self._world.engine.detach(self.host_id)
         for stream_id, placed in self._placed.items():
@@ -325,13 +381,19 @@ class HostKeeper:
         for slots in (self._slots, self._crop_slots):
             if slots is not None:
                 slots.slab.close()
-        self._page = self._slots = self._crop_slots = self._child = None
+        if self._words is not None:
+            self._words.close()
+        self._page = self._slots = self._crop_slots = self._child = self._words = None
         if self._stopping:
             return
         reason, self._why = self._why, "died"
         delay_s = self._delay.next_s()
-        log.error("host_ended", host=self.host_id, status=status, reason=reason)
-        self._listener.host_ended(self, reason)
+        log.error(
+            "host_ended", host=self.host_id, status=status, reason=reason, stream_id=culprit or None
+        )
+        self._listener.host_ended(self, reason, culprit)
+        if self._stopping:  # it is given up
+            return
         self._restart = asyncio.create_task(self._start_after(delay_s))
 
     async def _start_after(self, delay_s: float) -> None:

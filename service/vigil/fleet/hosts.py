@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
+import structlog
+
 from vigil.clock import Clock
 from vigil.errors import Unavailable
 from vigil.fleet.engine import EngineKeeper
 from vigil.fleet.host import HostKeeper, HostWorld
 from vigil.fleet.intake import EventIntake, EventSink
+from vigil.fleet.quarantine import Quarantine
 from vigil.fleet.settings import FleetSettings
 from vigil.ipc.channel import Parcel
 from vigil.ipc.messages import EngineReady, FromHost, StreamEvents
@@ -16,6 +19,9 @@ from vigil.metrics.totals import AccountTotals, StageTotals
 from vigil.spec import StreamSpec
 from vigil.vision.manifest import Manifest
 
+log = structlog.get_logger()
+
+CELL_GRACE_S = 5.0  # of a host whose one stream has left
 ENGINE_LEAST_S = 0.25  # to end in, however long the hosts took
 Hear: TypeAlias = Callable[[HostKeeper, FromHost | None], None]
 """Who is told what a host says of one stream; None: the host is gone."""
@@ -31,10 +37,13 @@ class ProcessListener(Protocol):
         """A host is gone and will be started again with its streams."""
 
     def serving(self, serving: bool) -> None:
-        """The engine is ready, or no longer."""
+        """Frames are analysed, or no longer: no engine, or processes that keep dying."""
 
     def restarted(self, process: str, reason: str) -> None:
         """A child died and is started again."""
+
+    def isolated(self, stream_id: str, *, deaths: int, retry_in_s: float) -> None:
+        """A stream ended its process so often that it is out, and will be tried again alone."""
 
 
 class Hosts:
@@ -68,6 +77,10 @@ class Hosts:
         self._host_of: dict[str, HostKeeper] = {}
         self._own: dict[str, Hear] = {}  # streams that no client asked for
         self._named = 0
+        self._quarantine = Quarantine(clock)
+        self._isolated: dict[str, asyncio.Task[None]] = {}  # streams that wait to be tried again
+        self._cells: dict[str, HostKeeper] = {}  # hosts that run one such stream each, by stream
+        self._serving = False
 
     async def start(self) -> None:
         """Start the engine and one host, so that clients' pictures have a place to go."""
@@ -77,6 +90,8 @@ class Hosts:
     async def stop(self, grace_s: float) -> None:
         """End the streams, take their last events, then end the engine."""
         deadline_s = self._clock.monotonic_s() + grace_s
+        for waiting in self._isolated.values():
+            waiting.cancel()
         await asyncio.gather(*(host.stop(grace_s) for host in self._hosts))
         await asyncio.gather(*(intake.finish() for intake in self._intakes.values()))
         left_s = deadline_s - self._clock.monotonic_s()
@@ -85,7 +100,7 @@ class Hosts:
     async def place(self, spec: StreamSpec) -> None:
         """Run a stream on a host with room, starting one where none has any."""
         host = min(
-            (host for host in self._hosts if host.room),
+            (host for host in self._hosts if host.room and host not in self._cells.values()),
             key=lambda each: len(each.streams),
             default=None,
         )
@@ -93,7 +108,9 @@ class Hosts:
             self._host_of[spec.stream_id] = host
             host.place(spec)
             return
-        host = self._new_host()
+        await self._place_apart(self._new_host(), spec)
+
+    async def _place_apart(self, host: HostKeeper, spec: StreamSpec) -> None:
         self._host_of[spec.stream_id] = host
         host.place(spec)  # before it is started: others may fill it while it is
         await host.start()
@@ -111,11 +128,23 @@ class Hosts:
         host.place_clip(spec, clip_fd)
 
     async def take_away(self, stream_id: str) -> None:
-        """Stop a stream, wherever it runs, and wait until nothing of it is left."""
+        """Stop a stream, wherever it runs, and wait until nothing of it is left.
+
+        What it did before is forgiven: it comes back as another definition, or not at all.
+        """
+        self._quarantine.forgive(stream_id)
+        waiting = self._isolated.pop(stream_id, None)
+        if waiting is not None:
+            waiting.cancel()
         host = self._host_of.get(stream_id)
         if host is not None:
             await host.take_away(stream_id)
             self._host_of.pop(stream_id, None)
+        cell = self._cells.pop(stream_id, None)
+        if cell is not None:
+            self._hosts.remove(cell)
+            await cell.stop(CELL_GRACE_S)
+            await self._intakes.pop(cell.host_id).finish()
         self._own.pop(stream_id, None)
 
     def host_of(self, stream_id: str) -> HostKeeper | None:
@@ -128,17 +157,23 @@ class Hosts:
 
     def placed(self) -> list[str]:
         """The ids of all streams of clients that run."""
-        return [stream_id for stream_id in self._host_of if stream_id not in self._own]
+        running = [stream_id for stream_id in self._host_of if stream_id not in self._own]
+        return [*running, *self._isolated]
 
     def pids(self) -> dict[str, int]:
         """Process ids by name, of those that run."""
         return {"engine": self.engine.pid, **{host.host_id: host.pid for host in self._hosts}}
 
     def check(self) -> None:
-        """Kill what makes no progress."""
+        """Kill what makes no progress, trust what is calm, say whether frames are analysed."""
         self.engine.check()
         for host in self._hosts:
             host.check()
+        for stream_id, cell in list(self._cells.items()):
+            if cell.calm:
+                self._quarantine.forgive(stream_id)
+                del self._cells[stream_id]  # from now on a host like any other
+        self._judge()
 
     def heard(self, host: HostKeeper, parcel: Parcel[FromHost]) -> None:
         """Events go to the outbox, everything else to the listener; own streams have theirs."""
@@ -150,13 +185,49 @@ class Hosts:
         else:
             self._listener.heard(host, parcel)
 
-    def host_ended(self, host: HostKeeper, reason: str) -> None:
-        """Its streams connect anew in the next process."""
+    def host_ended(self, host: HostKeeper, reason: str, culprit: str) -> None:
+        """Its streams connect anew in the next process, but for one that ended it too often."""
         self._listener.restarted("host", reason)
         for stream_id, hear in self._own.items():
             if self._host_of.get(stream_id) is host:
                 hear(host, None)
         self._listener.host_ended(host)
+        if culprit and culprit not in self._own:
+            self._blame(host, culprit)
+        self._judge()
+
+    def _blame(self, host: HostKeeper, stream_id: str) -> None:
+        wait_s = self._quarantine.blame(stream_id)
+        if wait_s is None:
+            return
+        spec = host.evict(stream_id)
+        del self._host_of[stream_id]
+        if self._cells.pop(stream_id, None) is not None:
+            host.give_up()
+            self._hosts.remove(host)
+        self._isolated[stream_id] = asyncio.create_task(self._try_alone(spec, wait_s))
+        deaths = self._quarantine.deaths(stream_id)
+        log.error("stream_quarantined", stream_id=stream_id, deaths=deaths, retry_in_s=wait_s)
+        self._listener.isolated(stream_id, deaths=deaths, retry_in_s=wait_s)
+
+    async def _try_alone(self, spec: StreamSpec, wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
+        self._isolated.pop(spec.stream_id)
+        cell = self._cells[spec.stream_id] = self._new_host()
+        await self._place_apart(cell, spec)
+
+    def _judge(self) -> None:
+        """Say whether frames are analysed, where that has changed."""
+        storms = [host.host_id for host in self._hosts if host.streams and host.storming]
+        if self.engine.storming:
+            storms.append("engine")
+        serving = self.engine.ready is not None and not storms
+        if serving == self._serving:
+            return
+        self._serving = serving
+        if storms:
+            log.error("restart_storm", processes=storms, advice="the log says what each died of")
+        self._listener.serving(serving)
 
     def _new_host(self) -> HostKeeper:
         self._named += 1
@@ -168,9 +239,9 @@ class Hosts:
     def _engine_ready(self, ready: EngineReady) -> None:
         for host in self._hosts:
             host.connect()
-        self._listener.serving(True)
+        self._judge()
 
     def _engine_down(self) -> None:
         for host in self._hosts:
             host.disconnect()
-        self._listener.serving(False)
+        self._judge()

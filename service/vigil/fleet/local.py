@@ -11,7 +11,7 @@ import structlog
 from msgspec.structs import replace
 
 from vigil.clock import Clock
-from vigil.data import StreamState
+from vigil.data import OfflineReason, StreamState
 from vigil.errors import Busy, StreamExists, Unavailable
 from vigil.fleet.book import StreamBook
 from vigil.fleet.contract import ClassResult, PictureResult, PushSession, Snapshot, Stream
@@ -306,6 +306,17 @@ class LocalFleet:
         """A child died and is started again."""
         self._on_restart(process, reason)
 
+    def isolated(self, stream_id: str, *, deaths: int, retry_in_s: float) -> None:
+        """A stream is out, and will be tried again alone."""
+        self.book.set(
+            stream_id,
+            state=StreamState.OFFLINE,
+            reason=OfflineReason.QUARANTINED,
+            detail=f"reading it ended its process {deaths} times; it is tried again in one of its own",
+            next_retry_s=self._clock.utc_s() + retry_in_s,
+            analysed_fps=0.0,
+        )
+
     async def _grant_run(self, host: HostKeeper, stream_id: str) -> None:
         run = await self._registry.next_run(stream_id)
         host.send(RunGranted(stream_id=stream_id, run=run))
@@ -331,17 +342,15 @@ class LocalFleet:
         if running is not None and wanted.enabled and wanted.source == held.source:
             running.change(wanted)
             return
-        if running is not None:
-            await self.hosts.take_away(stream_id)
+        await self.hosts.take_away(stream_id)  # a quarantined one, too, which has no host
         if wanted.enabled:
-            if running is not None or not held.enabled:
-                self.book.set(
-                    stream_id,
-                    state=StreamState.PENDING,
-                    reason=None,
-                    detail="",
-                    next_retry_s=None,
-                )
+            self.book.set(
+                stream_id,
+                state=StreamState.PENDING,
+                reason=None,
+                detail="",
+                next_retry_s=None,
+            )
             await self.hosts.place(wanted)
         else:
             self.book.set(

@@ -3,6 +3,8 @@
 from vigil.clock import Clock
 from vigil.fleet.settings import FleetSettings
 
+STORM_DEATHS = 5  # in a row: the waits between them are 3 s and more from here on
+
 
 class RestartDelay:
     """At once at first, doubling while it keeps dying, from the start again after a calm while."""
@@ -16,6 +18,12 @@ class RestartDelay:
     def started(self) -> None:
         """The child was started."""
         self._started_s = self._clock.monotonic_s()
+
+    @property
+    def storming(self) -> bool:
+        """Whether the child keeps dying: it is started rarely, and what it does is not done."""
+        calm = self._clock.monotonic_s() - self._started_s >= self._settings.calm_s
+        return self._deaths >= STORM_DEATHS and not calm
 
     def next_s(self) -> float:
         """The wait after one more death."""

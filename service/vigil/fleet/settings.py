@@ -22,8 +22,8 @@ class FleetSettings:
     max_streams: int
     open_timeout_s: float
     read_timeout_s: float
+    host_memory_limit_bytes: int
     classifiers: tuple[ClassifierInfo, ...] = ()  # loaded beside the detector
-    host_memory_limit_bytes: int = 0
     max_registered: int = 1024
     host_user: str = ""
     log: LogConfig = field(default_factory=LogConfig)  # children log as the service does

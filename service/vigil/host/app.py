@@ -1,5 +1,6 @@
 """The host process: several cameras' rooms around one loop."""
 
+import faulthandler
 import os
 import queue
 import resource
@@ -41,6 +42,7 @@ from vigil.ipc.messages import (
     HostSettings,
     LoginGranted,
     PushFrame,
+    ReaderHangs,
     RunGranted,
     StartStream,
     StopProcess,
@@ -60,6 +62,7 @@ log = structlog.get_logger()
 SETTINGS_TIMEOUT_S = 10.0
 SEND_TIMEOUT_S = 10.0  # a service that takes nothing for so long hangs
 IDLE_S = 0.25
+STUCK_SLACK_S = 10.0  # beyond its time-outs, before a call of OpenCV or FFmpeg counts as hung
 
 
 @dataclass(slots=True)
@@ -126,6 +129,8 @@ class Host:
         self._page = page
         self._selector = selectors.DefaultSelector()
         self._stopping = False
+        # asking a source where it leads, opening it and asking why it did not open: each has a time-out
+        self._stuck_s = 3 * settings.open_timeout_s + settings.read_timeout_s + STUCK_SLACK_S
 
     def run(self) -> None:
         """Serve until told to stop, or until the service is gone."""
@@ -272,8 +277,10 @@ class Host:
             self._pushes.end(room.camera, then=room.end_pushing)
 
     def _sweep(self) -> None:
-        """Forget the cameras that are leaving and of which nothing is on its way any more."""
+        """Tell of readers that hang; forget cameras that leave, once nothing of them is on its way."""
         for stream_id, room in list(self._rooms.items()):
+            if room.camera.library.lasting_s() > self._stuck_s:
+                self._control.send(ReaderHangs(stream_id=stream_id))
             if room.leaving and not room.reads() and not room.camera.ledger.in_flight():
                 self._run_posted()  # the reader's last word: its run is over
                 room.camera.abandon_wishes()
@@ -310,8 +317,8 @@ def main(fd: int) -> int:
     settings = parcel.message
     if not isinstance(settings, HostSettings):
         raise TypeError(f"expected HostSettings first, got {type(settings).__name__}")
-    if settings.memory_limit_bytes:
-        resource.setrlimit(resource.RLIMIT_AS, (settings.memory_limit_bytes,) * 2)
+    # Of private memory: slots, libraries and what allocators set aside and do not use are not in it.
+    resource.setrlimit(resource.RLIMIT_DATA, (settings.memory_limit_bytes,) * 2)
     confine(settings.sources.file_roots)
     slots = Slots(
         Slab.open(parcel.descriptors.pop(0)),
@@ -322,6 +329,7 @@ def main(fd: int) -> int:
     crop_slots = Slots(
         Slab.open(parcel.descriptors.pop(0)), height_px=settings.crop_px, width_px=settings.crop_px
     )
+    faulthandler.enable(file=parcel.descriptors.pop(0), all_threads=False)
     policy = SourcePolicy.of(settings.sources, allow_loopback=settings.allow_loopback)
     access = Access(policy)
     try:

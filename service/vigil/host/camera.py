@@ -13,6 +13,7 @@ from vigil.data import U8, Detections, Event, Glance, Outcome, StreamState, Trac
 from vigil.errors import Unavailable
 from vigil.host.context import HostContext, mask_areas
 from vigil.host.engine_link import SlotPool
+from vigil.host.library_calls import LibraryCalls
 from vigil.host.picture_pool import PicturePool
 from vigil.host.run import Run
 from vigil.ipc.messages import (
@@ -105,6 +106,7 @@ class Camera:
         self.ledger = context.page.ledger(record)
         self.slots = SlotPool(slots)
         self.state = StreamState.PENDING
+        self.library = LibraryCalls(context.clock)
         self._context = context
         self._witness = (witness,) if witness is not None else ()
         self._granted_run = 0

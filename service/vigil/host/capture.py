@@ -219,7 +219,10 @@ def decode_picture(encoded: U8) -> U8 | None:
 def check_size(width_px: int, height_px: int) -> None:
     """Refuse a picture by its size before its first frame is decoded. Raises CaptureFailed."""
     if width_px <= 0 or height_px <= 0:
-        raise CaptureFailed(OfflineReason.NO_VIDEO, "the source shows no picture: no video track, or none that sends any")
+        raise CaptureFailed(
+            OfflineReason.NO_VIDEO,
+            "the source shows no picture: no video track, or none that sends any",
+        )
     if min(width_px, height_px) < 16 or max(width_px, height_px) > MAX_SIDE_PX:
         raise CaptureFailed(
             OfflineReason.UNSUPPORTED,

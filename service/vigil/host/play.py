@@ -82,7 +82,8 @@ class Play:
             if self._paced:
                 self._wait_until(self._due_s)
             started_s, started_cpu_s = self._clock.monotonic_s(), time.thread_time()
-            grabbed = self._capture.grab()
+            with self._camera.library:
+                grabbed = self._capture.grab()
             arrival_s = self._clock.monotonic_s()
             # of this thread's processor time: a live source's grab waits for the network, too
             decode_s = time.thread_time() - started_cpu_s
@@ -184,7 +185,8 @@ class Play:
             return
         began_cpu_s = time.thread_time()
         try:
-            picture = self._capture.retrieve(self._pictures.take())
+            with self._camera.library:
+                picture = self._capture.retrieve(self._pictures.take())
         except Exception:  # CaptureFailed, or an error of OpenCV's
             self._camera.slots.give_back(slot)
             self._camera.ledger.outcome("dropped_error")

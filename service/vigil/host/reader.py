@@ -59,6 +59,7 @@ class Reader:
         return not self._ended.is_set()
 
     def _read_for_ever(self) -> None:
+        self._camera.ledger.set_reader(threading.get_ident())
         structlog.contextvars.bind_contextvars(stream_id=self._camera.spec.stream_id)
         try:
             self._read_until_stopped()
@@ -86,22 +87,16 @@ class Reader:
     def _connect_and_play(self) -> Ended:
         """One connection from open to its end; returns why it ended."""
         self._report(StreamState.CONNECTING)
+        capture = None
         try:
-            # a golden clip is the service's own: no client named it
-            access = None if self._source.pace is Pace.WAITED else self._context.access
-            capture = open_capture(self._camera.login(), self._limits, access)
-        except CaptureFailed as failure:
-            return Ended(failure.reason, failure.detail)
-        except LoginRefused as refused:
-            return Ended(OfflineReason.AUTH_FAILED, str(refused))
-        except Unavailable as error:
-            return Ended(OfflineReason.UNREACHABLE, str(error))
-        try:
+            capture = self._open()
             if not capture.live:
                 self._context.engine.wait_attached(ENGINE_WAIT_S, self._stop)
             return self._play(capture)
         except CaptureFailed as failure:
             return Ended(failure.reason, failure.detail)
+        except LoginRefused as refused:
+            return Ended(OfflineReason.AUTH_FAILED, str(refused))
         except TimeWentBack as jump:
             return Ended(OfflineReason.DECODE_ERROR, f"the stream's time jumped back {jump}")
         except Unavailable as error:
@@ -111,7 +106,17 @@ class Reader:
         except Exception as error:  # whatever it is, it is this stream's: the others go on
             return self._unexpected(error)
         finally:
-            capture.close()
+            if capture is not None:
+                with self._camera.library:
+                    capture.close()
+
+    def _open(self) -> Capture:
+        """Raises LoginRefused, Unavailable, CaptureFailed."""
+        source = self._camera.login()
+        # a golden clip is the service's own: no client named it
+        access = None if self._source.pace is Pace.WAITED else self._context.access
+        with self._camera.library:
+            return open_capture(source, self._limits, access)
 
     def _unexpected(self, error: Exception) -> Ended:
         """Say what failed and where, without its text: OpenCV's holds the address, credentials and all."""

@@ -35,7 +35,10 @@ class ClassifierInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostSettings(Message, frozen=True, kw_only=True):
-    """First message to a host. Descriptors: slots, counters, slots of crops."""
+    """First message to a host.
+
+    Descriptors: slots, counters, slots of crops, what it writes when it crashes.
+    """
 
     host_id: str
     model: str
@@ -48,7 +51,7 @@ class HostSettings(Message, frozen=True, kw_only=True):
     open_timeout_s: float
     read_timeout_s: float
     max_staleness_s: float
-    memory_limit_bytes: int  # 0: none
+    memory_limit_bytes: int
     classifiers: tuple[ClassifierInfo, ...] = ()
     crop_px: int = 64  # a side of a crop's slot: the largest input of a classifier
     sources: SourcesConfig = SourcesConfig()  # by which sources are judged again, when opened
@@ -178,6 +181,12 @@ class StreamEvents(Message, frozen=True, kw_only=True):
 
     stream_id: str
     events: tuple[Event, ...]
+
+
+class ReaderHangs(Message, frozen=True, kw_only=True):
+    """A library that reads this stream does not return: only the process's end ends it."""
+
+    stream_id: str
 
 
 class StreamStopped(Message, frozen=True, kw_only=True):
@@ -361,6 +370,7 @@ FromHost: TypeAlias = (
     | LoginWanted
     | StreamReport
     | StreamEvents
+    | ReaderHangs
     | StreamStopped
     | FrameWitnessed
     | PictureAnalysed

@@ -41,7 +41,8 @@ _SEQ, _READ, _IN_FLIGHT, _FIRST_OUTCOME = 0, 1, 2, 3
 _LAST_FRAME = _FIRST_OUTCOME + len(OUTCOMES)
 _FIRST_CLASS = _LAST_FRAME + 1
 _FIRST_LABEL = _FIRST_CLASS + MAX_CLASSES
-_RECORD_CELLS = _FIRST_LABEL + MAX_LABELS
+_READER = _FIRST_LABEL + MAX_LABELS
+_RECORD_CELLS = _READER + 1
 _TRIES = 1000  # reads of a record that changes meanwhile, about a millisecond
 
 
@@ -119,6 +120,10 @@ class Ledger:
             cells[_IN_FLIGHT] -= 1
             cells[_FIRST_OUTCOME + _OUTCOME_INDEX[outcome]] += 1
             cells[_SEQ] += 1
+
+    def set_reader(self, thread_ident: int) -> None:
+        """The thread that decodes this camera, to be known by if the process dies in it."""
+        self._cells[_READER] = thread_ident
 
     def in_flight(self) -> int:
         """Frames that were read and have no outcome yet."""
@@ -221,6 +226,10 @@ class Page:
                 return _account_of(copy)
         return None
 
+    def reader(self, record: int) -> int:
+        """The thread that decodes a camera, as `threading.get_ident` names it; 0: none."""
+        return int(self._records[record][_READER])
+
     def final_account(self, record: int) -> Account:
         """A camera's account after its writer's end, which may have come in the middle of a change."""
         return _account_of(self._records[record].copy()).closed()
@@ -245,6 +254,6 @@ def _account_of(cells: I64) -> Account:
         in_flight=int(cells[_IN_FLIGHT]),
         outcomes={name: int(cells[_FIRST_OUTCOME + i]) for i, name in enumerate(OUTCOMES)},
         detections=cells[_FIRST_CLASS:_FIRST_LABEL].copy(),
-        labels=cells[_FIRST_LABEL:_RECORD_CELLS].copy(),
+        labels=cells[_FIRST_LABEL:_READER].copy(),
         last_frame_s=float(cells.view(np.float64)[_LAST_FRAME]),
     )

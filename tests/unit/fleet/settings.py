@@ -19,6 +19,7 @@ def fleet_settings(**changes: Any) -> FleetSettings:
         "max_streams": 8,
         "open_timeout_s": 2.0,
         "read_timeout_s": 2.0,
+        "host_memory_limit_bytes": 2**30,
         **changes,
     }
     return FleetSettings(**fields)

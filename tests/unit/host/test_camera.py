@@ -46,7 +46,7 @@ SETTINGS = HostSettings(
     open_timeout_s=1.0,
     read_timeout_s=1.0,
     max_staleness_s=1.0,
-    memory_limit_bytes=0,
+    memory_limit_bytes=2**40,
 )
 LEFT = (Point(0, 0), Point(0.5, 0), Point(0.5, 1), Point(0, 1))
 
