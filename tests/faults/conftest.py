@@ -1,9 +1,10 @@
 """Planted failures: each fault's test is seen to fail where the mechanism that it is about is taken out."""
 
+import functools
 import importlib
 import os
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,18 +44,34 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("planted", [None, failure], ids=["sound", "planted"], indirect=True)
 
 
+def _arm(monkeypatch: pytest.MonkeyPatch, *orders: str) -> None:
+    """Have every process that is started from now on obey these orders, too."""
+    standing = os.environ.get(saboteur.ORDERS, "").splitlines()
+    if not standing:
+        paths = [str(_SABOTEUR), *filter(None, [os.environ.get("PYTHONPATH")])]
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.setenv(saboteur.ORDERS, "\n".join([*standing, *orders]))
+
+
 @pytest.fixture(autouse=True)
 def planted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Planted | None:
     """Takes the mechanism out of this process and of all that it starts while the test lasts."""
     failure: Planted | None = getattr(request, "param", None)
     if failure is not None:
-        paths = [str(_SABOTEUR), *filter(None, [os.environ.get("PYTHONPATH")])]
-        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
-        monkeypatch.setenv(saboteur.ORDERS, "\n".join(failure.orders))
+        _arm(monkeypatch, *failure.orders)
         for order in failure.orders:
             module = importlib.import_module(saboteur.module_of(order))
             saboteur.obey(order, module, monkeypatch.setattr)
     return failure
+
+
+@pytest.fixture
+def inject(planted: Planted | None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts a fault that no camera can be made to show into the processes that are started afterwards.
+
+    An order as those of planted failures; it holds in the sound run and in the planted one.
+    """
+    return functools.partial(_arm, monkeypatch)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -38,6 +38,17 @@ def write_clip(path: Path, *, frames: int, fps: float = FPS) -> Path:
     return path
 
 
+def write_mjpeg(path: Path, *, width_px: int, height_px: int, frames: int = 25) -> Path:
+    """An AVI of motion JPEG."""
+    size_px = (width_px, height_px)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), FPS, size_px)
+    assert writer.isOpened(), "OpenCV has no motion JPEG writer"
+    for index in range(frames):
+        writer.write(picture(index, width_px=width_px, height_px=height_px))
+    writer.release()
+    return path
+
+
 def write_h264(
     path: Path,
     *,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
+import torch
 
 from vigil.clock import Clock, SystemClock
 from vigil.engine.classifiers import open_classifiers
@@ -15,6 +16,7 @@ from vigil.engine.host_link import HostLink
 from vigil.engine.queue import BatchQueue, Waiting
 from vigil.engine.runner import Runner
 from vigil.engine.second_stage import SecondStage
+from vigil.engine.suspects import Suspects
 from vigil.errors import VigilError
 from vigil.ipc.channel import Channel, ChannelClosed, Parcel
 from vigil.ipc.messages import (
@@ -38,6 +40,7 @@ from vigil.vision.manifest import load_manifest
 log = structlog.get_logger()
 
 SETTINGS_TIMEOUT_S = 10.0
+LOST_DEVICE = (torch.AcceleratorError, torch.OutOfMemoryError)  # another process may fare better
 IDLE_S = 0.25  # how often an idle engine shows that it is alive
 
 
@@ -63,6 +66,7 @@ class Engine:
         self._second_stage = SecondStage(classifiers or {}, self._links, page=page, clock=clock)
         self._selector = selectors.DefaultSelector()
         self._stopping = False
+        self._suspects = Suspects()
 
     def run(self) -> None:
         """Serve until told to stop, or until the service is gone."""
@@ -136,6 +140,7 @@ class Engine:
             self._selector.unregister(link.channel)
             self._queue.forget(host_id)
             self._second_stage.forget(host_id)
+            self._suspects.forget(host_id)
             link.close()
 
     def _accept(self, link: HostLink) -> None:
@@ -165,25 +170,52 @@ class Engine:
             return
         for waiting in batch:
             self._page.times.observe("batch_wait", now_s - waiting.arrived_s)
-        self._page.times.observe_batch(len(batch))
-        self._infer(batch)
+        shared = [waiting for waiting in batch if not self._suspects.quarantined(_key(waiting))]
+        for waiting in batch:
+            if waiting in shared:
+                continue
+            if self._suspects.may_try(_key(waiting), now_s):
+                self._infer([waiting])
+            else:
+                self._links[waiting.host_id].dropped_error(waiting.frame)
+        if shared:
+            self._page.times.observe_batch(len(shared))
+            self._infer(shared)
 
     def _infer(self, batch: list[Waiting]) -> None:
         pictures = [self._links[w.host_id].picture(w.frame) for w in batch]
         try:
             result = self._runner.infer(pictures)
+        except torch.OutOfMemoryError as error:
+            self._infer_halves(batch, error)
+            return
         except RuntimeError as error:
             self._infer_apart(batch, error)
             return
         for waiting, found in zip(batch, result.found, strict=True):
             link = self._links[waiting.host_id]
             if found is None:
-                log.error("frame_failed", error="the net's answer is not all numbers")
-                link.dropped_error(waiting.frame)
+                self._fail(waiting, "the net's answer is not all numbers")
             else:
+                self._suspects.succeeded(_key(waiting))
                 link.analysed(waiting.frame, found, infer_s=result.infer_s)
             self._page.times.observe("infer", result.infer_s)
             self._page.times.observe("postprocess", result.postprocess_s)
+
+    def _infer_halves(self, batch: list[Waiting], error: RuntimeError) -> None:
+        """The device has no memory for so many frames: batches are half as large from now on.
+
+        A single frame without room fails like any other, and with it the engine: another one begins empty.
+        """
+        if len(batch) == 1:
+            self._infer_apart(batch, error)
+            return
+        half = len(batch) // 2
+        self._queue.limit = min(self._queue.limit, half)
+        log.error("out_of_memory", frames=len(batch), batch_limit=self._queue.limit)
+        self._runner.free_memory()
+        for start in range(0, len(batch), half):
+            self._infer(batch[start : start + half])
 
     def _infer_apart(self, batch: list[Waiting], error: RuntimeError) -> None:
         """The net failed on a batch: find the frame that did it, so that the others keep their results.
@@ -191,13 +223,21 @@ class Engine:
         A device that is lost fails on every frame. Then the engine ends, and a fresh one is started.
         """
         if len(batch) == 1:
-            log.error("frame_failed", error=str(error))
-            self._links[batch[0].host_id].dropped_error(batch[0].frame)
-            if self._runner.device != "cpu":
+            self._fail(batch[0], str(error))
+            if self._runner.device != "cpu" or isinstance(error, LOST_DEVICE):
                 raise error
             return
         for waiting in batch:
             self._infer([waiting])
+
+    def _fail(self, waiting: Waiting, why: str) -> None:
+        """The model failed on this frame; a client's picture is no stream, and not held against one."""
+        log.error("frame_failed", error=why)
+        self._links[waiting.host_id].dropped_error(waiting.frame)
+        if waiting.frame.camera >= 0 and self._suspects.failed(
+            _key(waiting), self._clock.monotonic_s()
+        ):
+            log.error("stream_quarantined", host=waiting.host_id, camera=waiting.frame.camera)
 
     def _flush(self) -> None:
         for link in list(self._links.values()):
@@ -209,6 +249,10 @@ class Engine:
             events = selectors.EVENT_READ if sent else selectors.EVENT_READ | selectors.EVENT_WRITE
             if self._selector.get_key(link.channel).events != events:
                 self._selector.modify(link.channel, events, link)
+
+
+def _key(waiting: Waiting) -> tuple[str, int]:
+    return waiting.host_id, waiting.frame.camera
 
 
 def main(fd: int) -> int:

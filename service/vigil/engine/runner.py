@@ -59,6 +59,11 @@ class Runner:
             np.copyto(self._batch[row], picture)
         return self._detector.infer(self._batch[: self._padded(count)], count=count)
 
+    def free_memory(self) -> None:
+        """Give the device what the allocator keeps for later."""
+        if self.device != "cpu":
+            torch.cuda.empty_cache()
+
     def _padded(self, count: int) -> int:
         if self.device == "cpu":
             return count

@@ -4,7 +4,7 @@ import os
 import re
 
 _CRASHED = re.compile(rb"^Current thread 0x([0-9a-f]+)", re.MULTILINE)  # of Python's faulthandler
-_MOST_BYTES = 4096
+_MOST_BYTES = 2**20  # the stacks of all its threads
 
 
 class LastWords:

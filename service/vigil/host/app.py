@@ -329,7 +329,7 @@ def main(fd: int) -> int:
     crop_slots = Slots(
         Slab.open(parcel.descriptors.pop(0)), height_px=settings.crop_px, width_px=settings.crop_px
     )
-    faulthandler.enable(file=parcel.descriptors.pop(0), all_threads=False)
+    faulthandler.enable(file=parcel.descriptors.pop(0))
     policy = SourcePolicy.of(settings.sources, allow_loopback=settings.allow_loopback)
     access = Access(policy)
     try:

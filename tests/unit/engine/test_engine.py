@@ -49,8 +49,10 @@ class Net(Runner):
         self.device = "cpu"
         self.may_go_on = threading.Event()
         self.may_go_on.set()
+        self.entered = threading.Semaphore(0)  # once for each batch
 
     def infer(self, pictures: Sequence[U8]) -> Inferred:
+        self.entered.release()
         self.may_go_on.wait(5)
         self.batches.append(len(pictures))
         seen = [int(picture[0, 0, 0]) for picture in pictures]
@@ -72,11 +74,13 @@ class Net(Runner):
 class Host:
     """A host's end of the socket, and its slots."""
 
-    def __init__(self, control: Channel[ToEngine, FromEngine], host_id: str = "h1") -> None:
+    def __init__(
+        self, control: Channel[ToEngine, FromEngine], host_id: str = "h1", *, slots: int = 6
+    ) -> None:
         ours, theirs = socket_pair()
         ours.settimeout(5)
         self.channel: Channel[FrameReady, FrameDone] = Channel(ours, FrameDone)
-        self.slots = Slots.create("vigil-test", count=6, height_px=HEIGHT, width_px=WIDTH)
+        self.slots = Slots.create("vigil-test", count=slots, height_px=HEIGHT, width_px=WIDTH)
         self.crops = Slots.create("vigil-test-crops", count=4, height_px=CROP, width_px=CROP)
         control.send(
             AttachHost(host_id=host_id, input_height_px=HEIGHT, input_width_px=WIDTH, crop_px=CROP),
