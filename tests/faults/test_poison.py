@@ -83,7 +83,8 @@ def test_a_stream_that_ends_its_process_twice_is_alone_from_then_on(
 
 
 @pytest.mark.planted(
-    "vigil.fleet.restart:RestartDelay.next_s = lambda self: 0.0", caught="started again and again"
+    "vigil.fleet.restart:RestartDelay.next_s = lambda self: 0.0",
+    caught="readiness that is taken back|again and again",
 )
 def test_a_process_that_cannot_live_is_started_rarely_and_health_says_so(
     open_site: Callable[..., Any], clips: Clips, inject: Callable[..., None]
