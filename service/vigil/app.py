@@ -390,6 +390,7 @@ def _fleet_settings(
         log=config.log,
         max_streams=config.hosts.max_streams,
         max_registered=config.hosts.max_registered,
+        max_load=config.hosts.max_load,
         open_timeout_s=config.capture.open_timeout_s,
         read_timeout_s=config.capture.read_timeout_s,
         sources=config.sources,

@@ -97,6 +97,8 @@ class HostsConfig(Section, frozen=True, kw_only=True):
     memory_limit_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     max_streams: Count = 256  # that run
     max_registered: Count = 1024  # disabled ones with them: each has series in Prometheus
+    # of the cores, that streams may use: AddStream is refused beyond it; 0: never
+    max_load: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.9
     user: str = ""  # whom hosts run as, where the service is root; empty: as the service
 
 

@@ -180,7 +180,7 @@ class StreamState(StrEnum):
 
 
 class OfflineReason(StrEnum):
-    """Why a stream is OFFLINE."""
+    """Why a stream is OFFLINE; the last one, why it is DEGRADED."""
 
     UNREACHABLE = "unreachable"
     AUTH_FAILED = "auth_failed"
@@ -190,6 +190,7 @@ class OfflineReason(StrEnum):
     ENDED = "ended"
     DECODE_ERROR = "decode_error"
     QUARANTINED = "quarantined"
+    OVERLOADED = "overloaded"
 
 
 CropOutcome: TypeAlias = Literal["classified", "dropped_stale", "dropped_error"]

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from vigil.api.client import StreamClient
 from vigil.bench.embedded import EmbeddedVigil
-from vigil.bench.processes import cpu_s, machine_cpu_s, processes, proportional_mib
+from vigil.bench.processes import machine_cpu_s, processes, proportional_mib
 from vigil.bench.profile import Profile
 from vigil.bench.scrape import Scrape, percentile
 from vigil.events.embedded import EmbeddedRedis
 from vigil.events.reader import follow
 from vigil.metrics.page import STAGES
+from vigil.metrics.usage import process_cpu_s
 from vigil.spec import MarkerRule, Pace, Source, StreamSpec
 
 ENOUGH_ANALYSED = 0.99
@@ -97,7 +98,10 @@ def measure_step(
                 folder / "state",
                 redis_url=redis.url,
                 file_roots=[clip.parent],
-                settings={"VIGIL_MODEL__NAME": model} if model else {},
+                settings={
+                    **({"VIGIL_MODEL__NAME": model} if model else {}),
+                    "VIGIL_HOSTS__MAX_LOAD": "0",  # what it cannot hold is what is looked for
+                },
                 log=log,
             )
         )
@@ -223,7 +227,8 @@ def _spec(profile: Profile, clip: Path, number: int) -> StreamSpec:
 
 def _reading(vigil: EmbeddedVigil, redis: EmbeddedRedis) -> tuple[Scrape, dict[str, float], float]:
     used_s = {
-        name: sum(cpu_s(pid) for pid in pids) for name, pids in _processes(vigil, redis).items()
+        name: sum(process_cpu_s(pid) for pid in pids)
+        for name, pids in _processes(vigil, redis).items()
     }
     return Scrape.of(vigil.addresses.http), used_s, time.time()
 

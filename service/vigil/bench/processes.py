@@ -46,12 +46,6 @@ def processes(service_pid: int) -> dict[str, list[int]]:
     return kinds
 
 
-def cpu_s(pid: int) -> float:
-    """Processor time of a process so far."""
-    fields = (_PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_HZ
-
-
 def machine_cpu_s() -> float:
     """Processor time of all processes of the machine so far."""
     fields = (_PROC / "stat").read_text().splitlines()[0].split()[1:9]

@@ -1,6 +1,7 @@
 """The processes of a fleet on one machine: which there are, and which stream runs where."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
@@ -16,6 +17,7 @@ from vigil.fleet.settings import FleetSettings
 from vigil.ipc.channel import Parcel
 from vigil.ipc.messages import EngineReady, FromHost, StreamEvents
 from vigil.metrics.totals import AccountTotals, StageTotals
+from vigil.metrics.usage import process_cpu_s
 from vigil.spec import StreamSpec
 from vigil.vision.manifest import Manifest
 
@@ -163,6 +165,14 @@ class Hosts:
     def pids(self) -> dict[str, int]:
         """Process ids by name, of those that run."""
         return {"engine": self.engine.pid, **{host.host_id: host.pid for host in self._hosts}}
+
+    def cpu_s(self) -> dict[int, float]:
+        """Processor time that each child has used so far, by process id."""
+        used: dict[int, float] = {}
+        for pid in self.pids().values():
+            with contextlib.suppress(OSError):  # it has just ended
+                used[pid] = process_cpu_s(pid)
+        return used
 
     def check(self) -> None:
         """Kill what makes no progress, trust what is calm, say whether frames are analysed."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from vigil.clock import Clock
 from vigil.data import OfflineReason, StreamState
 from vigil.errors import Busy, StreamExists, Unavailable
+from vigil.fleet.admission import Admission
 from vigil.fleet.book import StreamBook
 from vigil.fleet.contract import ClassResult, PictureResult, PushSession, Snapshot, Stream
 from vigil.fleet.host import HostKeeper
@@ -34,7 +36,7 @@ from vigil.ipc.messages import (
     StreamReport,
 )
 from vigil.metrics.service import StreamReading
-from vigil.spec import StreamSpec
+from vigil.spec import Pace, StreamSpec
 from vigil.store.registry import Registry
 from vigil.vision.manifest import Manifest
 
@@ -76,6 +78,13 @@ class LocalFleet:
         self._pictures = Pictures(self.hosts, manifest, settings.classifiers)
         self._secrets = secrets or SecretReader()
         self._rates = RateJudge(self.book, self.hosts.accounts, clock)
+        cores = len(os.sched_getaffinity(0))
+        self._admission = Admission(
+            cores=cores,
+            engine_threads=settings.engine_threads or max(1, cores // 2),
+            max_load=settings.max_load,
+            clock=clock,
+        )
         self._lost_connections: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._watch: asyncio.Task[None] | None = None
@@ -390,8 +399,24 @@ class LocalFleet:
                 self.hosts.check()
                 for stream_id in self.hosts.placed():
                     self._rates.judge(stream_id)
+                self._note_load()
             except Exception:  # supervision goes on: nobody else would notice a hang
                 log.exception("watching_failed")
+
+    def _note_load(self) -> None:
+        """What the streams that have pictures cost, for the judgement of the next one."""
+        placed = set(self.hosts.placed())
+        running = [
+            stream
+            for stream in self.book.all()
+            if stream.spec.stream_id in placed and stream.status.state.has_pictures
+        ]
+        self._admission.note(
+            self.hosts.cpu_s(),
+            engine_pid=self.hosts.engine.pid,
+            streams=len(running),
+            elastic=any(stream.spec.source.pace is Pace.FAST for stream in running),
+        )
 
     @contextlib.contextmanager
     def _place_for(self, stream_id: str) -> Iterator[None]:
@@ -418,11 +443,22 @@ class LocalFleet:
                     f"{len(running)} streams run, hosts.max_streams allows no more: "
                     "remove or disable one"
                 )
+            self._expect_head_room(len(running))
             self._entering.add(spec.stream_id)
         try:
             yield
         finally:
             self._entering.discard(spec.stream_id)
+
+    def _expect_head_room(self, running: int) -> None:
+        """Raise Busy where one stream more would be late, and all others with it."""
+        room = self._admission.head_room(streams=running)
+        if room is not None and room.streams < 1:
+            raise Busy(
+                f"no head-room: {running} streams use {room.used:.2f} of the {room.limit:.2f} cores that"
+                f" hosts.max_load allows ({room.what}), {room.a_stream:.2f} each; remove or disable one,"
+                " or lower detect_fps"
+            )
 
     def _lock(self, stream_id: str) -> asyncio.Lock:
         """Changes to one stream happen one after the other; to different streams beside each other."""

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from vigil.clock import Clock
-from vigil.data import StreamState
+from vigil.data import OfflineReason, StreamState
 from vigil.fleet.book import StreamBook
 from vigil.metrics.totals import AccountTotals
 
@@ -16,6 +16,7 @@ ENOUGH = 0.9  # of the rate that was asked for
 class _Reading:
     at_s: float
     analysed: int
+    late: int  # frames that were dropped because others were before them
 
 
 class RateWatch:
@@ -24,9 +25,9 @@ class RateWatch:
     def __init__(self) -> None:
         self._readings: deque[_Reading] = deque()
 
-    def read(self, at_s: float, analysed: int) -> float | None:
-        """Note the count of analysed frames; the rate over the window, None while it is not full."""
-        self._readings.append(_Reading(at_s, analysed))
+    def read(self, at_s: float, analysed: int, late: int) -> float | None:
+        """Note the counts of frames; the analysed rate over the window, None while it is not full."""
+        self._readings.append(_Reading(at_s, analysed, late))
         while len(self._readings) > 2 and at_s - self._readings[1].at_s >= WINDOW_S:
             self._readings.popleft()
         first = self._readings[0]
@@ -34,6 +35,11 @@ class RateWatch:
         if elapsed_s < WINDOW_S:
             return None
         return (analysed - first.analysed) / elapsed_s
+
+    @property
+    def drops_late(self) -> bool:
+        """Whether frames were dropped in the window because the machine did not get to them."""
+        return self._readings[-1].late > self._readings[0].late
 
 
 def shortfall(*, analysed_fps: float, detect_fps: float, source_fps: float) -> str:
@@ -66,9 +72,10 @@ class RateJudge:
         if not stream.status.state.has_pictures:
             self.forget(stream_id)
             return
-        analysed = self._accounts.account(stream_id).outcomes["analysed"]
+        outcomes = self._accounts.account(stream_id).outcomes
         watch = self._watches.setdefault(stream_id, RateWatch())
-        rate_hz = watch.read(self._clock.monotonic_s(), analysed)
+        late = outcomes["dropped_newer"] + outcomes["dropped_stale"]
+        rate_hz = watch.read(self._clock.monotonic_s(), outcomes["analysed"], late)
         if rate_hz is None:
             return
         detail = ""
@@ -82,5 +89,6 @@ class RateJudge:
             stream_id,
             analysed_fps=round(rate_hz, 2),
             state=StreamState.DEGRADED if detail else StreamState.ONLINE,
+            reason=OfflineReason.OVERLOADED if detail and watch.drops_late else None,
             detail=detail,
         )

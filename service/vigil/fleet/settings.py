@@ -25,6 +25,7 @@ class FleetSettings:
     host_memory_limit_bytes: int
     classifiers: tuple[ClassifierInfo, ...] = ()  # loaded beside the detector
     max_registered: int = 1024
+    max_load: float = 0.9  # of the cores; 0: streams are never refused for it
     host_user: str = ""
     log: LogConfig = field(default_factory=LogConfig)  # children log as the service does
     sources: SourcesConfig = field(default_factory=SourcesConfig)

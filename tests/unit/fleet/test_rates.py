@@ -5,24 +5,37 @@ from vigil.fleet.rates import WINDOW_S, RateWatch, shortfall
 
 def test_no_rate_before_the_window_is_full() -> None:
     watch = RateWatch()
-    assert [watch.read(second, 5 * second) for second in range(5)] == [None] * 5
-    assert watch.read(WINDOW_S, 25) == 5.0
+    assert [watch.read(second, 5 * second, 0) for second in range(5)] == [None] * 5
+    assert watch.read(WINDOW_S, 25, 0) == 5.0
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
     watch = RateWatch()
     for second in range(60):
-        watch.read(float(second), 5 * second)
+        watch.read(float(second), 5 * second, 0)
     for second in range(60, 70):
-        rate = watch.read(float(second), 300)
+        rate = watch.read(float(second), 300, 0)
     assert rate == 0.0
     assert len(watch._readings) <= WINDOW_S + 2, "it forgets what is past"
 
 
 def test_irregular_readings_give_the_rate_all_the_same() -> None:
     watch = RateWatch()
-    rates = [watch.read(at_s, int(4 * at_s)) for at_s in (0.0, 0.9, 2.5, 4.0, 6.1, 7.0, 11.5, 13)]
+    rates = [
+        watch.read(at_s, int(4 * at_s), 0) for at_s in (0.0, 0.9, 2.5, 4.0, 6.1, 7.0, 11.5, 13)
+    ]
     assert [rate for rate in rates if rate is not None] == pytest.approx([4.0] * 4, abs=0.25)
+
+
+def test_what_was_dropped_late_counts_while_it_is_in_the_window() -> None:
+    watch = RateWatch()
+    seen = []
+    for second in range(30):
+        watch.read(float(second), 5 * second, min(second, 10))
+        seen.append(watch.drops_late)
+    assert not seen[0]
+    assert all(seen[1:15])
+    assert not any(seen[17:])
 
 
 @pytest.mark.parametrize(
