@@ -3,11 +3,19 @@
 from vigil.api.rule_reader import points_from_messages, rule_from_message
 from vigil.api.rule_writer import point_messages, rule_message
 from vigil.api.secrets import shown_uri, split_user
-from vigil.api.times import timestamp
+from vigil.api.times import duration, duration_s, timestamp
 from vigil.errors import FieldViolation, InvalidRequest, NotServedYet
 from vigil.fleet.contract import Stream, StreamStatus
 from vigil.redact import REDACTOR
-from vigil.spec import CaptureBackend, Pace, SecondStage, Source, StreamSpec
+from vigil.spec import (
+    DEFAULT_MOTION_GAP_S,
+    CaptureBackend,
+    MotionGate,
+    Pace,
+    SecondStage,
+    Source,
+    StreamSpec,
+)
 from vigil.v1 import geometry_pb2, streams_pb2
 
 DEFAULT_DETECT_FPS = 5.0
@@ -33,7 +41,7 @@ def spec_from_message(
     Raises NotServedYet for parts of the contract that this version does not serve and InvalidRequest
     for what has no value at all; whether the values are acceptable is `vigil.spec.violations`'.
     """
-    for field in ("class_min_scores", "motion_gate"):
+    for field in ("class_min_scores",):
         if field in {present.name for present, _ in message.ListFields()}:
             raise NotServedYet(f"{field} is not served by this version; leave it out")
     return StreamSpec(
@@ -54,6 +62,7 @@ def spec_from_message(
             SecondStage(classifier=stage.classifier, classes=tuple(stage.classes))
             for stage in message.second_stages
         ),
+        motion_gate=_motion_gate(message.motion_gate),
     )
 
 
@@ -90,6 +99,11 @@ def spec_message(spec: StreamSpec) -> streams_pb2.StreamSpec:
             streams_pb2.SecondStage(classifier=stage.classifier, classes=stage.classes)
             for stage in spec.second_stages
         ],
+        motion_gate=(
+            streams_pb2.MotionGate(enabled=True, max_gap=duration(spec.motion_gate.max_gap_s))
+            if spec.motion_gate.enabled
+            else None
+        ),
     )
 
 
@@ -100,6 +114,11 @@ def stream_message(stream: Stream) -> streams_pb2.Stream:
         generation=stream.generation,
         status=_status_message(stream.status),
     )
+
+
+def _motion_gate(message: streams_pb2.MotionGate) -> MotionGate:
+    gap_s = duration_s(message.max_gap) if message.HasField("max_gap") else DEFAULT_MOTION_GAP_S
+    return MotionGate(enabled=message.enabled, max_gap_s=gap_s)
 
 
 def _source(message: streams_pb2.Source, default_backend: CaptureBackend) -> Source:

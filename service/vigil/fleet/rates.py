@@ -74,8 +74,9 @@ class RateJudge:
             return
         outcomes = self._accounts.account(stream_id).outcomes
         watch = self._watches.setdefault(stream_id, RateWatch())
+        analysed = outcomes["analysed"] + outcomes["skipped_motion"]  # looked at, in either case
         late = outcomes["dropped_newer"] + outcomes["dropped_stale"]
-        rate_hz = watch.read(self._clock.monotonic_s(), outcomes["analysed"], late)
+        rate_hz = watch.read(self._clock.monotonic_s(), analysed, late)
         if rate_hz is None:
             return
         detail = ""

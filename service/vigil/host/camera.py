@@ -187,6 +187,12 @@ class Camera:
             if masks:
                 mask_areas(picture, masks)
             letterbox.draw(picture, target)
+            if not then and not self._wishes and run.skips(target, letterbox, moment):
+                self.slots.give_back(slot)
+                if pool is not None:
+                    pool.give_back(picture)
+                self.ledger.outcome("skipped_motion")
+                return
             glance = run.glance(target, letterbox, seq=seq)
         except Exception:  # whatever it is: the frame is accounted for, and its slot free again
             self.slots.give_back(slot)

@@ -3,14 +3,16 @@
 import threading
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 
 from vigil.clock import Anchor
 from vigil.data import U8, Detections, Event, Glance, Track
 from vigil.host.context import HostContext
+from vigil.host.motion import StillScene, may_skip
 from vigil.host.second_stage import SecondStages
 from vigil.rules import Moment, RuleSet
-from vigil.spec import StreamSpec
+from vigil.spec import MotionGate, StreamSpec
 from vigil.tracking import Tracker, TrackerSettings
 from vigil.vision.glance import Glancer
 from vigil.vision.letterbox import Letterbox
@@ -54,7 +56,7 @@ class Thresholds:
 class Run:
     """Belongs to the host's loop.
 
-    Readers call `next_seq`, `glance`, `entered` and `left`, too.
+    Readers call `next_seq`, `skips`, `glance`, `entered` and `left`, too.
     """
 
     def __init__(
@@ -76,6 +78,8 @@ class Run:
             traits=self.second_stages.traits,
         )
         self._glancer = Glancer()
+        self._scene = StillScene()
+        self._motion_gate = _motion_gate(spec)
         self._lock = threading.Lock()
         self._seq = -1
         self._in_flight = 0
@@ -110,6 +114,11 @@ class Run:
     def moment(self, *, time_s: float, captured_s: float) -> Moment:
         """The time of a frame for tracker and rules."""
         return Moment(time_s=time_s, utc_s=self.anchor.to_utc_s(time_s), captured_s=captured_s)
+
+    def skips(self, drawn: U8, letterbox: Letterbox, moment: Moment) -> bool:
+        """Whether a frame shows nothing new, where the stream wants such frames left out."""
+        gate = self._motion_gate
+        return gate.enabled and self._scene.skips(drawn, letterbox, time_s=moment.time_s, gate=gate)
 
     def glance(self, drawn: U8, letterbox: Letterbox, *, seq: int) -> Glance | None:
         """The look of a picture in the net's input, where a rule wants it; the reader calls it."""
@@ -150,6 +159,7 @@ class Run:
         self.thresholds = thresholds_of(spec, context)
         self._tracker.retune(self.thresholds.tracker_settings())
         self.second_stages.change(spec.second_stages)
+        self._motion_gate = _motion_gate(spec)
         return self._rules.replace(
             spec.rules, labels=spec.labels, moment=self._now(), masks=spec.privacy_masks
         )
@@ -161,6 +171,13 @@ class Run:
     def _now(self) -> Moment:
         """The last frame's time, for events that no frame causes: their latency begins now."""
         return replace(self._last, captured_s=self._clock.monotonic_s())
+
+
+def _motion_gate(spec: StreamSpec) -> MotionGate:
+    """The stream's gate, closed where its rules want every frame."""
+    return msgspec.structs.replace(
+        spec.motion_gate, enabled=spec.motion_gate.enabled and may_skip(spec.rules)
+    )
 
 
 def thresholds_of(spec: StreamSpec, context: HostContext) -> Thresholds:

@@ -28,11 +28,13 @@ from vigil.spec.rules import (
     ZoneRule,
 )
 from vigil.spec.stream import (
+    DEFAULT_MOTION_GAP_S,
     MAX_DETECT_FPS,
     MAX_LABELS,
     MAX_RULES,
     MAX_SECOND_STAGES,
     CaptureBackend,
+    MotionGate,
     Pace,
     SecondStage,
     Source,
@@ -41,6 +43,7 @@ from vigil.spec.stream import (
 )
 
 __all__ = [
+    "DEFAULT_MOTION_GAP_S",
     "ID_PATTERN",
     "MAX_DETECT_FPS",
     "MAX_LABELS",
@@ -60,6 +63,7 @@ __all__ = [
     "LineRule",
     "LoiteringRule",
     "MarkerRule",
+    "MotionGate",
     "OccupancyRule",
     "Pace",
     "ParkingRule",

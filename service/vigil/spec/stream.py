@@ -25,6 +25,8 @@ MAX_RULES = 64
 MAX_LABELS = 32
 MAX_LABEL_LENGTH = 1024
 MAX_DETECT_FPS = 60.0
+DEFAULT_MOTION_GAP_S = 2.0
+MAX_MOTION_GAP_S = 60.0
 MAX_SECOND_STAGES = 4
 
 
@@ -75,6 +77,13 @@ class SecondStage(msgspec.Struct, frozen=True, kw_only=True):
     classes: tuple[str, ...] = ()  # tracks of these classes; empty: all
 
 
+class MotionGate(msgspec.Struct, frozen=True, kw_only=True):
+    """When a still scene needs no inference: never longer without it than ``max_gap_s``."""
+
+    enabled: bool = False
+    max_gap_s: float = DEFAULT_MOTION_GAP_S
+
+
 class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One camera's definition, as the client gave it."""
 
@@ -90,6 +99,7 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
     privacy_masks: tuple[tuple[Point, ...], ...] = ()
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     second_stages: tuple[SecondStage, ...] = ()
+    motion_gate: MotionGate = MotionGate()
 
 
 def violations(spec: StreamSpec) -> list[FieldViolation]:
@@ -118,6 +128,10 @@ def _violations(spec: StreamSpec) -> Iterator[FieldViolation]:
     if spec.model and not ID_PATTERN.fullmatch(spec.model):
         yield FieldViolation("model", "is no model's name; see `vigil models list`")
     yield from check_classes("classes", spec.classes)
+    if not 0 < spec.motion_gate.max_gap_s <= MAX_MOTION_GAP_S:
+        yield FieldViolation(
+            "motion_gate.max_gap", f"must be above 0 and at most {MAX_MOTION_GAP_S:g} s"
+        )
     yield from _labels(spec.labels)
     for index, mask in enumerate(spec.privacy_masks):
         yield from check_points(f"privacy_masks[{index}].points", mask, least=3)

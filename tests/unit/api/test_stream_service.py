@@ -197,6 +197,17 @@ async def test_a_second_stage_is_kept_and_shown(site: Site) -> None:
     ]
 
 
+async def test_a_motion_gate_is_taken_and_shown(site: Site) -> None:
+    gate = pb.MotionGate(enabled=True)
+    shown = (await add(site, motion_gate=gate)).spec.motion_gate
+    assert shown.enabled
+    assert shown.max_gap.ToSeconds() == 2
+    gate.max_gap.FromMilliseconds(61_000)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await update(site, "motion_gate", motion_gate=gate)
+    assert "spec.motion_gate.max_gap" in fields_of(caught.value)
+
+
 async def test_a_second_stage_that_is_not_loaded_is_refused(site: Site) -> None:
     refusal = await refused(
         site,
@@ -212,7 +223,6 @@ async def test_a_second_stage_that_is_not_loaded_is_refused(site: Site) -> None:
     ("changes", "name"),
     [
         ({"class_min_scores": {"person": 0.5}}, "class_min_scores"),
-        ({"motion_gate": pb.MotionGate(enabled=True)}, "motion_gate"),
         (
             {"rules": [rules_pb2.Rule(rule_id="a", stationary=rules_pb2.StationaryRule())]},
             "rules[0].stationary",
@@ -346,7 +356,7 @@ async def test_a_wrong_update_is_refused_with_its_field(
 async def test_an_update_of_what_is_not_served_says_so(site: Site) -> None:
     await add(site)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await update(site, "motion_gate")
+        await update(site, "class_min_scores")
     assert caught.value.code() is Code.UNIMPLEMENTED
 
 

@@ -31,7 +31,7 @@ from vigil.ipc.messages import (
 )
 from vigil.ipc.slab import Slots
 from vigil.metrics.page import Page
-from vigil.spec import MarkerRule, Point, Source, StreamSpec
+from vigil.spec import MarkerRule, MotionGate, Point, Source, StreamSpec
 from vigil.vision.letterbox import Letterbox
 
 SETTINGS = HostSettings(
@@ -343,3 +343,35 @@ def test_messages_of_a_camera_survive_the_border(room: Room) -> None:
     for message in room.sent:
         encoded = msgspec.msgpack.encode(message)
         assert msgspec.msgpack.decode(encoded, type=FromHost) == message
+
+
+def test_a_still_scene_is_counted_and_its_slots_are_free(room: Room) -> None:
+    gate = MotionGate(enabled=True, max_gap_s=60.0)
+    room.camera.change(spec(rules=(), motion_gate=gate))
+    run = room.begin()
+    room.submit(run)
+    for _ in range(5):  # more than there are slots
+        room.submit(run)
+    assert outcomes(room) == {"skipped_motion": 5}
+    room.answer()
+    room.submit(run, value=90)
+    room.answer()
+    assert outcomes(room) == {"analysed": 2, "skipped_motion": 5}
+
+
+def test_a_snapshot_and_rules_about_what_stays_open_the_gate(room: Room) -> None:
+    gate = MotionGate(enabled=True, max_gap_s=60.0)
+    room.camera.change(spec(rules=(), motion_gate=gate))
+    run = room.begin()
+    seen: list[Analysed | None] = []
+    room.submit(run)
+    room.answer()
+    room.camera.want_picture(seen.append)
+    room.submit(run)
+    room.answer()
+    assert len(seen) == 1
+    assert seen[0] is not None
+    room.camera.change(spec(motion_gate=gate))  # a marker tells of every frame
+    room.submit(run)
+    room.answer()
+    assert outcomes(room) == {"analysed": 3}
