@@ -180,7 +180,7 @@ class StreamState(StrEnum):
 
 
 class OfflineReason(StrEnum):
-    """Why a stream is OFFLINE; the last one, why it is DEGRADED."""
+    """Why a stream is OFFLINE, or, the last one, DEGRADED."""
 
     UNREACHABLE = "unreachable"
     AUTH_FAILED = "auth_failed"
