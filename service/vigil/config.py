@@ -40,7 +40,7 @@ class GrpcConfig(Section, frozen=True, kw_only=True):
     max_connections: Count = 1024  # at once; further ones are closed
     max_watchers: Count = 256  # WatchStreams and WatchEvents calls at once, all clients together
     keepalive_s: Seconds = 30.0
-    grace_s: Lapse = 5.0  # how long calls in hand may go on at shutdown
+    grace_s: Lapse = 5.0  # of a stop; calls in hand may have three quarters of it
 
 
 class HttpConfig(Section, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from vigil.clock import Clock
 from vigil.data import OfflineReason, StreamState
-from vigil.errors import Busy, StreamExists, Unavailable
+from vigil.errors import Busy, StreamExists, Unavailable, VigilError
 from vigil.fleet.admission import Admission
 from vigil.fleet.book import StreamBook
 from vigil.fleet.contract import ClassResult, PictureResult, PushSession, Snapshot, Stream
@@ -327,7 +327,11 @@ class LocalFleet:
         )
 
     async def _grant_run(self, host: HostKeeper, stream_id: str) -> None:
-        run = await self._registry.next_run(stream_id)
+        try:
+            run = await self._registry.next_run(stream_id)
+        except VigilError as error:  # the reader gives up waiting, and asks again after a pause
+            log.error("run_not_granted", stream_id=stream_id, error=str(error))
+            return
         host.send(RunGranted(stream_id=stream_id, run=run))
         self.book.set(stream_id, run=run)
 
