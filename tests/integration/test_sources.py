@@ -1,6 +1,7 @@
 """Every kind of source, good and bad, seen through the service."""
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,34 @@ def test_what_only_opening_shows_is_a_typed_state(
     assert site.wait_marks("good", 2)
     account = site.scrape().accounts()[stream_id]
     assert (account.read, account.in_flight) == (0, 0)
+
+
+def test_a_file_that_was_played_is_not_played_again_by_a_restart(
+    open_site: Callable[..., Any], clips: Clips
+) -> None:
+    """One that was interrupted is, from its beginning and as a new run."""
+    with open_site() as site:
+        site.add("done", clips.short.as_uri(), source_pace=2, rules=[MARKER])
+        site.add("half", clips.long.as_uri(), rules=[MARKER])
+        assert site.wait_offline("done").status.reason == Status.ENDED
+        site.wait_marks("half", 5)  # by then the end of the other is on disk
+        site.vigil.kill()
+        site.start()
+        assert site.wait_online("half").status.run == 2
+        done = site.wait_offline("done").status
+        assert done.reason == Status.ENDED
+        assert "before the service was started" in done.detail
+        site.update("done", "labels", labels={"floor": "1"})
+        assert site.get("done").status.reason == Status.ENDED
+        site.update("done", "enabled", enabled=False)
+        site.update("done", "enabled", enabled=True)
+        again = site.wait("done", lambda stream: stream.status.run == 2)
+        assert again.status.state != Status.DISABLED
+        site.wait_offline("done")
+        site.remove("done")
+        runs = [entry.read().event.run for entry in site.entries("done")]
+        assert runs == sorted(runs)
+        assert set(runs) == {1, 2}
 
 
 def test_a_file_that_appears_later_is_played(site: Any, clips: Clips) -> None:

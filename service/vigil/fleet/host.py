@@ -266,11 +266,11 @@ class HostKeeper:
         if self._child is not None:
             self._child.send(message, payload=payload)
 
-    def place(self, spec: StreamSpec) -> None:
-        """Run a stream here; there must be room."""
-        placed = _Placed(spec, self._free.pop(), asyncio.Event())
+    def place(self, spec: StreamSpec, *, played: bool = False) -> None:
+        """Run a stream here; there must be room. A file that was ``played`` only takes its place."""
+        placed = _Placed(spec, self._free.pop(), asyncio.Event(), played=played)
         self._placed[spec.stream_id] = placed
-        if self._child is not None:
+        if self._child is not None and placed.begins:
             self._begin(placed)
 
     def place_clip(self, spec: StreamSpec, clip_fd: int) -> None:

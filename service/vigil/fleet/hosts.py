@@ -99,8 +99,11 @@ class Hosts:
         left_s = deadline_s - self._clock.monotonic_s()
         await self.engine.stop(max(ENGINE_LEAST_S, left_s))
 
-    async def place(self, spec: StreamSpec) -> None:
-        """Run a stream on a host with room, starting one where none has any."""
+    async def place(self, spec: StreamSpec, *, played: bool = False) -> None:
+        """Run a stream on a host with room, starting one where none has any.
+
+        A file that was ``played`` to its end is not opened: it keeps its place, as it had before.
+        """
         host = min(
             (host for host in self._hosts if host.room and host not in self._cells.values()),
             key=lambda each: len(each.streams),
@@ -108,13 +111,13 @@ class Hosts:
         )
         if host is not None:
             self._host_of[spec.stream_id] = host
-            host.place(spec)
+            host.place(spec, played=played)
             return
         await self._place_apart(self._new_host(), spec)
 
     async def _place_apart(self, host: HostKeeper, spec: StreamSpec) -> None:
         self._host_of[spec.stream_id] = host
-        host.place(spec)  # before it is started: others may fill it while it is
+        host.place(spec, played=played)  # before it is started: others may fill it while it is
         await host.start()
 
     def place_clip(self, spec: StreamSpec, clip_fd: int, *, hear: Hear) -> None:
@@ -128,6 +131,10 @@ class Hosts:
         self._own[spec.stream_id] = hear
         self._host_of[spec.stream_id] = host
         host.place_clip(spec, clip_fd)
+
+    async def events_kept(self, host: HostKeeper) -> None:
+        """Wait until all events that a host has sent so far are in the outbox, or given up."""
+        await self._intakes[host.host_id].finish()
 
     async def take_away(self, stream_id: str) -> None:
         """Stop a stream, wherever it runs, and wait until nothing of it is left.

@@ -111,7 +111,15 @@ class LocalFleet:
             if stream_id in self._registry and self.hosts.host_of(stream_id) is None:
                 spec = self._registry.get(stream_id).spec
                 if spec.enabled:
-                    await self.hosts.place(spec)
+                    played = self._registry.played(stream_id)
+                    await self.hosts.place(spec, played=played)
+                    if played:
+                        self.book.set(
+                            stream_id,
+                            state=StreamState.OFFLINE,
+                            reason=OfflineReason.ENDED,
+                            detail="the file was played to its end before the service was started",
+                        )
 
     async def stop(self, grace_s: float) -> None:
         """End the streams, take their last events, end every process."""
@@ -263,6 +271,8 @@ class LocalFleet:
             case StreamReport() as report:
                 self.book.note(report)
                 self._log_state(report)
+                if report.reason is OfflineReason.ENDED:
+                    self._spawn(self._note_played(host, report.stream_id))
                 if report.reason is not None and report.retry_in_s is not None:
                     self._lost_connections[report.stream_id][report.reason.value] += 1
             case _:
@@ -334,6 +344,21 @@ class LocalFleet:
             return
         host.send(RunGranted(stream_id=stream_id, run=run))
         self.book.set(stream_id, run=run)
+
+    async def _note_played(self, host: HostKeeper, stream_id: str) -> None:
+        """A file that ended is not played again by the next start, once all its events are kept."""
+        await self.hosts.events_kept(host)
+        async with self._lock(stream_id):
+            if stream_id not in self._registry or self.hosts.host_of(stream_id) is not host:
+                return
+            if self._registry.get(stream_id).spec.source.pushed:
+                return
+            if self.book.get(stream_id).status.reason is not OfflineReason.ENDED:
+                return
+            try:
+                await self._registry.note_played(stream_id)
+            except VigilError as error:
+                log.error("end_not_noted", stream_id=stream_id, error=str(error))
 
     async def _grant_login(self, host: HostKeeper, stream_id: str) -> None:
         if stream_id not in self.book:

@@ -80,7 +80,12 @@ CREATE TABLE verdict (
 CREATE INDEX verdict_by_rule ON verdict (stream_id, rule_type, number);
 """
 
-STEPS = (_FIRST, _VERDICTS)
+# played: the newest run reached a file's end, so that a start of the service does not play it again.
+_PLAYED = """
+ALTER TABLE counter ADD COLUMN played INTEGER NOT NULL DEFAULT 0;
+"""
+
+STEPS = (_FIRST, _VERDICTS, _PLAYED)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

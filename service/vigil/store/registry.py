@@ -38,6 +38,7 @@ class Registry:
         self._database = database
         self._streams: dict[str, Registered] = {}
         self._order: list[str] = []
+        self._played: set[str] = set()
         self._changes: set[asyncio.Task[Any]] = set()
 
     def load(self) -> None:
@@ -55,6 +56,12 @@ class Registry:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise damaged(self._database.path, f"a stream's definition: {error}") from error
         self._order = list(self._streams)
+        played = self._database.read_now(
+            lambda connection: connection.execute(
+                "SELECT stream_id FROM counter WHERE played"
+            ).fetchall()
+        )
+        self._played = {stream_id for (stream_id,) in played}
 
     def __len__(self) -> int:
         return len(self._order)
@@ -109,7 +116,11 @@ class Registry:
                     f"stream {spec.stream_id!r} is at generation {found.generation}, not"
                     f" {generation}: read it again and repeat the change"
                 )
-            return found if found.spec == spec else _write(connection, spec)
+            if found.spec == spec:
+                return found
+            if found.spec.source != spec.source or found.spec.enabled != spec.enabled:
+                _forget_played(connection, spec.stream_id)
+            return _write(connection, spec)
 
         return await self._finish(self._write_and_remember(job))
 
@@ -121,6 +132,7 @@ class Registry:
                 "DELETE FROM stream WHERE stream_id = ?", (stream_id,)
             ).rowcount:
                 raise _unknown(stream_id)
+            _forget_played(connection, stream_id)
 
         async def forget() -> None:
             await self._database.write(job)
@@ -135,12 +147,24 @@ class Registry:
         def job(connection: sqlite3.Connection) -> int:
             (run,) = connection.execute(
                 "INSERT INTO counter (stream_id, run) VALUES (?, 1)"
-                " ON CONFLICT (stream_id) DO UPDATE SET run = run + 1 RETURNING run",
+                " ON CONFLICT (stream_id) DO UPDATE SET run = run + 1, played = 0 RETURNING run",
                 (stream_id,),
             ).fetchone()
             return int(run)
 
         return await self._database.write(job)
+
+    async def note_played(self, stream_id: str) -> None:
+        """The newest run of a stream reached the end of its file."""
+
+        def job(connection: sqlite3.Connection) -> None:
+            connection.execute("UPDATE counter SET played = 1 WHERE stream_id = ?", (stream_id,))
+
+        await self._database.write(job)
+
+    def played(self, stream_id: str) -> bool:
+        """Whether, at `load`, a file had been played to its end, its stream unchanged since."""
+        return stream_id in self._played
 
     async def _finish(self, change: Coroutine[None, None, T]) -> T:
         """Carry a change through, file and memory, though the caller (an RPC) may be cancelled."""
@@ -178,6 +202,10 @@ def _write(connection: sqlite3.Connection, spec: StreamSpec) -> Registered:
         (spec.stream_id, msgspec.json.encode(spec), generation),
     )
     return Registered(spec, generation)
+
+
+def _forget_played(connection: sqlite3.Connection, stream_id: str) -> None:
+    connection.execute("UPDATE counter SET played = 0 WHERE stream_id = ?", (stream_id,))
 
 
 def _unknown(stream_id: str) -> UnknownStream:
