@@ -113,9 +113,11 @@ class Hosts:
             self._host_of[spec.stream_id] = host
             host.place(spec, played=played)
             return
-        await self._place_apart(self._new_host(), spec)
+        await self._place_apart(self._new_host(), spec, played=played)
 
-    async def _place_apart(self, host: HostKeeper, spec: StreamSpec) -> None:
+    async def _place_apart(
+        self, host: HostKeeper, spec: StreamSpec, *, played: bool = False
+    ) -> None:
         self._host_of[spec.stream_id] = host
         host.place(spec, played=played)  # before it is started: others may fill it while it is
         await host.start()
