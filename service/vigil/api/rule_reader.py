@@ -22,6 +22,7 @@ from vigil.spec import (
     Rule,
     Schedule,
     SpeedRule,
+    StationaryRule,
     TrackRule,
     Window,
     ZoneRule,
@@ -35,7 +36,7 @@ DEFAULT_RADIUS = 0.1
 DEFAULT_TIME_ZONE = "UTC"
 DEFAULT_FAULT_S = 5.0
 
-_WITHOUT_OBJECTS = ("marker", "camera_health")  # class and score do not apply
+_WITHOUT_OBJECTS = ("marker", "camera_health", "stationary")  # class and score do not apply
 _DIRECTIONS = {
     rules_pb2.LineRule.DIRECTION_UNSPECIFIED: Direction.BOTH,
     rules_pb2.LineRule.BOTH: Direction.BOTH,
@@ -146,6 +147,16 @@ def _parking(path: str, parking: rules_pb2.ParkingRule) -> dict[str, Any]:
     }
 
 
+def _stationary(path: str, stationary: rules_pb2.StationaryRule) -> dict[str, Any]:
+    either = stationary.left or stationary.removed
+    return {
+        "polygon": points_from_messages(stationary.polygon),
+        "duration_s": duration_s(stationary.duration),
+        "left": stationary.left or not either,
+        "removed": stationary.removed or not either,
+    }
+
+
 def _intrusion(path: str, intrusion: rules_pb2.IntrusionRule) -> dict[str, Any]:
     return {
         "polygon": points_from_messages(intrusion.polygon),
@@ -211,6 +222,7 @@ _READERS: dict[str, tuple[Callable[..., Rule], Callable[[str, Any], dict[str, An
     "speed": (SpeedRule, _speed),
     "loitering": (LoiteringRule, _loitering),
     "parking": (ParkingRule, _parking),
+    "stationary": (StationaryRule, _stationary),
     "intrusion": (IntrusionRule, _intrusion),
     "absence": (AbsenceRule, _absence),
     "camera_health": (CameraHealthRule, _camera_health),

@@ -18,6 +18,7 @@ from vigil.spec import (
     Rule,
     Schedule,
     SpeedRule,
+    StationaryRule,
     TrackRule,
     ZoneRule,
 )
@@ -28,7 +29,7 @@ def rule_message(rule: Rule) -> rules_pb2.Rule:
     """A rule as calls return it, defaults filled in."""
     kind, parameters = _WRITERS[type(rule)]
     common: dict[str, Any] = {"rule_id": rule.rule_id}
-    if not isinstance(rule, MarkerRule | CameraHealthRule):
+    if not isinstance(rule, MarkerRule | CameraHealthRule | StationaryRule):
         common |= {"classes": rule.classes, "min_score": rule.min_score}
     return rules_pb2.Rule(**common, **{kind: parameters(rule)})
 
@@ -119,6 +120,15 @@ _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
         "parking",
         lambda rule: rules_pb2.ParkingRule(
             polygon=point_messages(rule.polygon), duration=duration(rule.duration_s)
+        ),
+    ),
+    StationaryRule: (
+        "stationary",
+        lambda rule: rules_pb2.StationaryRule(
+            polygon=point_messages(rule.polygon),
+            duration=duration(rule.duration_s),
+            left=rule.left,
+            removed=rule.removed,
         ),
     ),
     IntrusionRule: (

@@ -93,6 +93,7 @@ class Episode:
     subject: Subject | None
     rule_id: str | None  # None: a camera check's
     step: int = 0
+    bbox: tuple[float, float, float, float] | None = None  # of what is no track
 
     def new(self, moment: Moment, *, at_s: float, **attributes: JsonScalar) -> Event:
         """Its beginning, at frame time ``at_s``, noticed at ``moment``."""
@@ -121,7 +122,7 @@ class Episode:
             track_id=occurrence.track,
             class_name=None if track is None else reporter.class_name(track.class_id),
             score=None if track is None else round(track.score, 4),
-            bbox=None if track is None else track.xyxy,
+            bbox=self.bbox if track is None else track.xyxy,
             occurred_at_s=moment.utc_at(at_s),
             captured_s=moment.captured_s,
             labels=reporter.labels,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil.data import GRID_HW, Attributes, Event, Glance, Track, TrackState
-from vigil.rules.area import AreaWatch
+from vigil.rules.area import WHOLE_PICTURE, AreaWatch
 from vigil.rules.camera_health import HealthWatch
 from vigil.rules.direction import DirectionWatch
 from vigil.rules.geometry import LineField, ZoneField
@@ -20,6 +20,7 @@ from vigil.rules.presence import MarkerWatch, TrackWatch
 from vigil.rules.report import NO_TRAITS, Reporter
 from vigil.rules.speed import SpeedWatch
 from vigil.rules.subject import Moment, Reason, Subject
+from vigil.rules.things import ThingsWatch
 from vigil.rules.zone import ZoneWatch
 from vigil.spec import (
     AbsenceRule,
@@ -34,12 +35,13 @@ from vigil.spec import (
     Point,
     Rule,
     SpeedRule,
+    StationaryRule,
     TrackRule,
     ZoneRule,
 )
 
 Bool = NDArray[np.bool_]
-Watch: TypeAlias = AreaWatch | LineWatch | TrackWatch | MarkerWatch | HealthWatch
+Watch: TypeAlias = AreaWatch | LineWatch | TrackWatch | MarkerWatch | HealthWatch | ThingsWatch
 Polygon: TypeAlias = tuple[Point, ...]
 
 
@@ -70,12 +72,13 @@ class RuleSet:
         )
         self._subjects: dict[int, Subject] = {}
         self._frame = -1
+        self._glance: Glance | None = None  # of the frame that `advance` is called with next
         self._arrange([_watch(rule, self._reporter, self._hidden) for rule in rules])
 
     @property
     def wants_glances(self) -> bool:
         """Whether a rule looks at the pictures themselves."""
-        return self._health is not None
+        return self._health is not None or bool(self._things)
 
     @property
     def blind(self) -> bool:
@@ -89,6 +92,7 @@ class RuleSet:
 
     def judge(self, moment: Moment, glance: Glance) -> list[Event]:
         """Take one frame's picture. Where the camera is well again, objects begin anew: see `sick`."""
+        self._glance = glance
         if self._health is None:
             return []
         was_sick = self._health.sick
@@ -113,6 +117,10 @@ class RuleSet:
                 events += self._see(moment, seen)
             for watch in self._areas:
                 events += watch.settle(moment, frame=self._frame)
+            if self._glance is not None:
+                for things in self._things:
+                    events += things.look(moment, self._glance, tracks)
+        self._glance = None
         for marker in self._markers:
             events.append(marker.mark(moment, tracks, frame=self._frame))
         if len(events) > 1:
@@ -162,12 +170,13 @@ class RuleSet:
 
     def _arrange(self, watches: list[Watch]) -> None:
         self._watches = watches
-        apart = LineWatch | TrackWatch | MarkerWatch | HealthWatch
+        apart = LineWatch | TrackWatch | MarkerWatch | HealthWatch | ThingsWatch
         self._areas = [watch for watch in watches if not isinstance(watch, apart)]
         self._lines = [watch for watch in watches if isinstance(watch, LineWatch)]
         self._presences = [watch for watch in watches if isinstance(watch, TrackWatch)]
         self._markers = [watch for watch in watches if isinstance(watch, MarkerWatch)]
         self._health = next((watch for watch in watches if isinstance(watch, HealthWatch)), None)
+        self._things = [watch for watch in watches if isinstance(watch, ThingsWatch)]
         self._zone_field = ZoneField([watch.area.polygon for watch in self._areas])
         self._line_field = LineField([watch.rule.points for watch in self._lines])
 
@@ -226,11 +235,13 @@ class RuleSet:
             for member, departure in watch.area.empty(Reason.CAMERA):
                 yield from watch.left(member, departure, moment)
             yield from watch.resume(moment)
+        for things in self._things:
+            yield from things.resume(moment)
 
     def _close(self, watch: Watch, moment: Moment, reason: Reason) -> Iterator[Event]:
         if isinstance(watch, LineWatch | MarkerWatch):
             return  # their events are instant: nothing is open
-        if isinstance(watch, HealthWatch):
+        if isinstance(watch, HealthWatch | ThingsWatch):
             yield from watch.close(moment, reason)
             return
         if isinstance(watch, TrackWatch):
@@ -291,6 +302,8 @@ def _watch(rule: Rule, reporter: Reporter, hidden: Bool) -> Watch:  # noqa: C901
             return LingeringWatch(rule, reporter)
         case CameraHealthRule():
             return HealthWatch(rule, reporter, hidden)
+        case StationaryRule(polygon=polygon):
+            return ThingsWatch(rule, reporter, _cells_within([polygon or WHOLE_PICTURE]) & ~hidden)
 
 
 def _is_same(rule: Rule, watch: Watch | None) -> bool:

@@ -27,6 +27,7 @@ from vigil.spec.rules import (
     Rule,
     Schedule,
     SpeedRule,
+    StationaryRule,
     TrackRule,
     ZoneRule,
 )
@@ -37,6 +38,7 @@ MAX_SPEED_M_PER_S = 1000.0
 MAX_GROUND_M = 1e6
 MAX_WINDOWS = 64
 DAY_S = 86400.0
+LEAST_STAND_S = 3.0  # of a thing: who sets a bag down has to step aside first
 LEAST_FAULT_S = 1.0  # a lorry in front of the lens is no fault
 
 
@@ -52,6 +54,9 @@ def rule_violations(field: str, rule: Rule) -> Iterator[FieldViolation]:
         yield from check_seconds(
             f"{field}.camera_health.duration", rule.duration_s, least=LEAST_FAULT_S
         )
+        return
+    if isinstance(rule, StationaryRule):
+        yield from _stationary(f"{field}.stationary", rule)
         return
     yield from check_score(f"{field}.min_score", rule.min_score)
     yield from check_classes(f"{field}.classes", rule.classes)
@@ -126,6 +131,11 @@ def _loitering(field: str, rule: LoiteringRule) -> Iterator[FieldViolation]:
 def _parking(field: str, rule: ParkingRule) -> Iterator[FieldViolation]:
     yield from _area(field, rule)
     yield from check_seconds(f"{field}.duration", rule.duration_s, least=1.0)
+
+
+def _stationary(field: str, rule: StationaryRule) -> Iterator[FieldViolation]:
+    yield from _area(field, rule)
+    yield from check_seconds(f"{field}.duration", rule.duration_s, least=LEAST_STAND_S)
 
 
 def _intrusion(field: str, rule: IntrusionRule) -> Iterator[FieldViolation]:

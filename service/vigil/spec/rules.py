@@ -180,6 +180,16 @@ class AbsenceRule(msgspec.Struct, frozen=True, kw_only=True, tag="absence"):
     min_score: float = 0.0
 
 
+class StationaryRule(msgspec.Struct, frozen=True, kw_only=True, tag="stationary"):
+    """Things that somebody left or took away. Publishes object.left and object.removed: new, end."""
+
+    rule_id: str
+    polygon: tuple[Point, ...] = ()
+    duration_s: float
+    left: bool = True
+    removed: bool = True
+
+
 class CameraCheck(StrEnum):
     """What can be wrong with a camera's pictures."""
 
@@ -212,4 +222,6 @@ AreaRule: TypeAlias = (
     | IntrusionRule
     | AbsenceRule
 )
-Rule: TypeAlias = ZoneRule | LineRule | TrackRule | MarkerRule | CameraHealthRule | AreaRule
+Rule: TypeAlias = (
+    ZoneRule | LineRule | TrackRule | MarkerRule | CameraHealthRule | StationaryRule | AreaRule
+)

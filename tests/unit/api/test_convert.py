@@ -35,6 +35,7 @@ from vigil.spec import (
     Schedule,
     Source,
     SpeedRule,
+    StationaryRule,
     TrackRule,
     Window,
     ZoneRule,
@@ -84,7 +85,13 @@ kinds = st.one_of(
             )
         }
     ),
-    st.just({"stationary": {}}),
+    st.fixed_dictionaries(
+        {
+            "stationary": st.fixed_dictionaries(
+                {"polygon": points}, optional={"duration": durations, "left": st.booleans()}
+            )
+        }
+    ),
     st.fixed_dictionaries(
         {
             "camera_health": st.fixed_dictionaries(
@@ -239,6 +246,7 @@ RULES: tuple[Rule, ...] = (
     ParkingRule(rule_id="a", polygon=AREA, duration_s=300.0, min_score=0.25),
     IntrusionRule(rule_id="a", polygon=AREA, schedule=NIGHT),
     AbsenceRule(rule_id="a", duration_s=30.0, schedule=NIGHT),
+    StationaryRule(rule_id="a", polygon=AREA, duration_s=60.0, removed=False),
     CameraHealthRule(rule_id="a", checks=(CameraCheck.FROZEN, CameraCheck.SLOW), duration_s=3.0),
 )
 
@@ -259,6 +267,8 @@ def test_left_out_parameters_of_rules_get_their_defaults() -> None:
     def read(**kind: object) -> Rule:
         return rule_from_message("rules[0]", rules_pb2.Rule(rule_id="a", **kind))  # type: ignore[arg-type]
 
+    stationary = read(stationary={"duration": {"seconds": 9}})
+    assert stationary == StationaryRule(rule_id="a", duration_s=9.0)
     assert read(camera_health={}) == CameraHealthRule(rule_id="a")
     assert read(zone={}) == ZoneRule(rule_id="a", polygon=())
     assert read(line={}) == LineRule(rule_id="a", points=())

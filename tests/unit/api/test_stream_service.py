@@ -223,10 +223,6 @@ async def test_a_second_stage_that_is_not_loaded_is_refused(site: Site) -> None:
     ("changes", "name"),
     [
         ({"class_min_scores": {"person": 0.5}}, "class_min_scores"),
-        (
-            {"rules": [rules_pb2.Rule(rule_id="a", stationary=rules_pb2.StationaryRule())]},
-            "rules[0].stationary",
-        ),
     ],
 )
 async def test_what_is_not_served_says_so(site: Site, changes: dict[str, Any], name: str) -> None:

@@ -1,0 +1,117 @@
+"""What a scene looks like without the things that come and go, and what has come to stand before it.
+
+A cell has the colour that is usual, and may have another that has come and stays. Two models with
+different memories, as in Porikli et al., "Robust detection of abandoned and removed objects in complex
+surveillance videos" (EURASIP J. Adv. Signal Process. 2008); here the short one is a candidate with an
+age, which counts only the time in which it was in view.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vigil.data import F32, Glance
+
+Bool = NDArray[np.bool_]
+F64 = NDArray[np.float64]
+
+LEAST_DIFFERENCE = 16.0  # grey levels of the colour that differs most; a cell's noise is 1 to 3
+MEMORY_S = 30.0  # of usual colours
+KNOWN_S = 2.0  # in view before a cell's usual colour is known
+HIDDEN_S = 120.0  # a candidate that is out of view for longer is forgotten
+UNLIKE_S = 1.0  # what looks unlike both for longer is another candidate
+MOST_GAIN = 0.5  # of the light's change, as a natural logarithm
+
+
+class Backdrop:
+    """Colours (72, 128, 3) and slopes (72, 128) of a scene, usual and candidate."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self._usual: F32 = np.zeros((*shape, 3), np.float32)
+        self._usual_edges: F32 = np.zeros(shape, np.float32)
+        self._edges: F32 = np.zeros(shape, np.float32)  # of the picture without passers-by
+        self._in_view_s: F32 = np.zeros(shape, np.float32)
+        self._other: F32 = np.zeros((*shape, 3), np.float32)
+        self._unlike_s: F32 = np.zeros(shape, np.float32)
+        self._hidden_s: F32 = np.zeros(shape, np.float32)
+        self.age_s: F32 = np.zeros(shape, np.float32)
+        """For how long a cell's candidate has been in view; 0 where there is none."""
+        self.is_usual: Bool = np.zeros(shape, np.bool_)
+        """Where the last picture showed the usual colour, and nobody stood before it."""
+
+    def take(self, glance: Glance, *, free: Bool, step_s: float) -> None:
+        """The next picture; ``free`` is where nobody is before the scene, (72, 128)."""
+        known = self._in_view_s >= KNOWN_S
+        colour = np.asarray(glance.colour / self._gain(glance.colour, free & known), np.float32)
+        usual = free & known & _alike(colour, self._usual)
+        other = free & known & ~usual
+        same = other & (self.age_s > 0) & _alike(colour, self._other)
+        self._learn(colour, glance.edges, (usual | (free & ~known)), step_s)
+        self._in_view_s += np.where(free, np.float32(step_s), np.float32(0.0))
+        self.age_s[same] += step_s
+        self.age_s[usual] = np.maximum(self.age_s[usual] - 2.0 * step_s, 0.0)
+        self._unlike_s = np.where(other & ~same, self._unlike_s + step_s, 0.0).astype(np.float32)
+        self._hidden_s = np.where(free | (self.age_s == 0), 0.0, self._hidden_s + step_s).astype(
+            np.float32
+        )
+        self.age_s[self._hidden_s > HIDDEN_S] = 0.0
+        begun = self._unlike_s >= UNLIKE_S
+        self._other[begun] = colour[begun]
+        self.age_s[begun] = step_s
+        self._unlike_s[begun] = 0.0
+        seen = same | usual
+        self._edges[seen] += 0.2 * (glance.edges[seen] - self._edges[seen])
+        self._edges[begun] = glance.edges[begun]
+        self.is_usual = usual
+
+    def accept(self, cells: Bool) -> None:
+        """Take the candidates of these cells for usual."""
+        self._usual[cells] = self._other[cells]
+        self._usual_edges[cells] = self._edges[cells]
+        self.age_s[cells] = 0.0
+
+    def outline_gain(self, cells: Bool) -> float:
+        """How much steeper the slopes around a candidate are than they were without it.
+
+        Above 0 where something stands that did not; below where something stood that does not.
+        """
+        ring = _grown(cells) & _grown(~cells)  # a cell to each side of its edge
+        return float(self._edges[ring].mean() - self._usual_edges[ring].mean())
+
+    def _learn(self, colour: F32, edges: NDArray[np.uint8], where: Bool, step_s: float) -> None:
+        share = np.maximum(step_s / MEMORY_S, step_s / (self._in_view_s[where] + step_s))
+        self._usual[where] += share[:, None] * (colour[where] - self._usual[where])
+        self._usual_edges[where] += share * (edges[where] - self._usual_edges[where])
+        young = where & (self._in_view_s < KNOWN_S)
+        self._edges[young] = self._usual_edges[young]
+
+    def _gain(self, colour: NDArray[np.uint8], where: Bool) -> F32:
+        """The light's change since the usual colours, by channel; 1 where it cannot be told."""
+        if where.sum() < 0.1 * where.size:
+            return np.ones(3, np.float32)
+        ratio = np.log((colour[where] + 4.0) / (self._usual[where] + 4.0))
+        gain = np.exp(np.clip(np.median(ratio, axis=0), -MOST_GAIN, MOST_GAIN))
+        return np.asarray(gain, np.float32)
+
+
+def regions(cells: Bool) -> list[Bool]:
+    """The connected parts of a mask, corners included, in the order of their first cells."""
+    left, found = cells.copy(), []
+    while left.any():
+        part = np.zeros_like(left)
+        part.flat[int(np.argmax(left))] = True
+        while not np.array_equal(part, wider := _grown(part) & left):
+            part = wider
+        left &= ~part
+        found.append(part)
+    return found
+
+
+def _grown(cells: Bool) -> Bool:
+    """The mask with its eight neighbours."""
+    padded = np.pad(cells, 1)
+    across = padded[:, :-2] | padded[:, 1:-1] | padded[:, 2:]
+    return np.asarray(across[:-2] | across[1:-1] | across[2:])
+
+
+def _alike(colour: F32, other: F32) -> Bool:
+    return np.asarray(np.abs(colour - other).max(axis=2) < LEAST_DIFFERENCE)

@@ -1,0 +1,161 @@
+"""object.left and object.removed. Specification: docs/rules/stationary.md."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vigil.data import Event, Glance, Track
+from vigil.rules.backdrop import Backdrop, regions
+from vigil.rules.report import TOLERANCE_S, Episode, Reporter, seconds
+from vigil.rules.subject import Moment, Reason
+from vigil.spec import StationaryRule
+
+Bool = NDArray[np.bool_]
+
+LEAST_CELLS = 6  # of 72 x 128: smaller things are noise
+MOST_PART = 0.15  # of the picture: larger ones are light
+LEAST_OUTLINE = 3.0  # grey levels: soft-edged changes are shadows
+GROWTH = 0.6  # part of the duration from which a cell belongs to a region that has one old cell
+MARGIN = 0.1  # of a box: what moves with somebody beyond it
+LOOK_S = 1.0  # regions are looked for so often
+GONE_PART = 0.6  # of a thing's cells that show what was there before
+GONE_S = 2.0
+ACCEPTED_S = 3600.0  # what has stood for so long belongs to the scene
+MOST_THINGS = 64
+MOST_CANDIDATES = 72 * 128 // 2  # regions in one picture
+LONGEST_STEP_S = 1.0  # a gap in the pictures counts for no longer
+
+
+@dataclass(slots=True)
+class _Thing:
+    """Something that was left, or a place from which something was taken."""
+
+    cells: Bool
+    since_s: float
+    episode: Episode
+    gone_s: float | None = field(default=None)  # since when its place looks as before
+
+
+class ThingsWatch:
+    """One stationary rule at work on one run. ``within`` (72, 128) are the cells that it watches."""
+
+    def __init__(self, rule: StationaryRule, reporter: Reporter, within: Bool) -> None:
+        self.rule = rule
+        self._reporter = reporter
+        self._within = within
+        self._backdrop = Backdrop((within.shape[0], within.shape[1]))
+        self._things: list[_Thing] = []
+        self._last_s: float | None = None
+        self._looked_s = -math.inf
+
+    def look(self, moment: Moment, glance: Glance, tracks: Sequence[Track]) -> Iterator[Event]:
+        """Take the next picture, and who is in it."""
+        last_s, self._last_s = self._last_s, moment.time_s
+        if last_s is None or moment.time_s <= last_s:
+            return
+        free = self._within & ~_covered(tracks, self._within)
+        self._backdrop.take(glance, free=free, step_s=min(moment.time_s - last_s, LONGEST_STEP_S))
+        yield from self._follow(moment, free)
+        if moment.time_s - self._looked_s >= LOOK_S - TOLERANCE_S:
+            self._looked_s = moment.time_s
+            yield from self._find(moment, glance.seq)
+
+    def resume(self, moment: Moment) -> Iterator[Event]:
+        """The camera shows something again: things are remembered."""
+        self._last_s = moment.time_s
+        yield from ()
+
+    def close(self, moment: Moment, reason: Reason) -> Iterator[Event]:
+        """The rule or the run is over."""
+        for thing in self._things:
+            yield self._end(thing, moment, at_s=moment.time_s, reason=reason)
+        self._things.clear()
+
+    def _follow(self, moment: Moment, free: Bool) -> Iterator[Event]:
+        """See which things are there no more; those that are hidden still are."""
+        for thing in list(self._things):
+            in_view = free & thing.cells
+            usual = self._backdrop.is_usual & in_view
+            back = in_view.sum() >= 0.5 * thing.cells.sum() and (
+                usual.sum() >= GONE_PART * in_view.sum()
+            )
+            if not back:
+                thing.gone_s = None
+            elif thing.gone_s is None:
+                thing.gone_s = moment.time_s
+            if thing.gone_s is not None and moment.time_s - thing.gone_s >= GONE_S - TOLERANCE_S:
+                left = thing.episode.kind == "object.left"
+                reason = Reason.LEFT if left else Reason.CAME
+                yield self._end(thing, moment, at_s=thing.gone_s, reason=reason)
+                self._things.remove(thing)
+            elif moment.time_s - thing.since_s >= ACCEPTED_S:
+                self._backdrop.accept(thing.cells)
+                yield self._end(thing, moment, at_s=moment.time_s, reason=Reason.ACCEPTED)
+                self._things.remove(thing)
+
+    def _find(self, moment: Moment, seq: int) -> Iterator[Event]:
+        """See which candidates have stood for long enough."""
+        age_s, duration_s = self._backdrop.age_s, self.rule.duration_s
+        old = age_s >= duration_s - TOLERANCE_S
+        for thing in self._things:
+            old &= ~thing.cells
+        if not old.any():
+            return
+        for index, cells in enumerate(regions(age_s >= GROWTH * duration_s)):
+            if not (cells & old).any() or len(self._things) >= MOST_THINGS:
+                continue
+            if any((cells & thing.cells).any() for thing in self._things):
+                continue
+            yield from self._tell(cells, moment, seq * MOST_CANDIDATES + index)
+
+    def _tell(self, cells: Bool, moment: Moment, occurrence: int) -> Iterator[Event]:
+        size, outline = int(cells.sum()), self._backdrop.outline_gain(cells)
+        soft = abs(outline) < LEAST_OUTLINE
+        if not LEAST_CELLS <= size <= MOST_PART * cells.size or soft:
+            self._backdrop.accept(cells)
+            return
+        kind = "object.left" if outline > 0.0 else "object.removed"
+        wanted = self.rule.left if kind == "object.left" else self.rule.removed
+        if not wanted:
+            self._backdrop.accept(cells)
+            return
+        episode = self._reporter.scene_episode(
+            kind, rule_id=self.rule.rule_id, edge=kind, occurrence=occurrence
+        )
+        episode.bbox = _box(cells)
+        age_s = float(self._backdrop.age_s[cells].max())
+        self._things.append(_Thing(cells, moment.time_s - age_s, episode))
+        at_s = moment.time_s - age_s + self.rule.duration_s
+        yield episode.new(moment, at_s=at_s, duration_s=seconds(self.rule.duration_s))
+
+    def _end(self, thing: _Thing, moment: Moment, *, at_s: float, reason: Reason) -> Event:
+        stood_s = seconds(at_s - thing.since_s)
+        return thing.episode.end(moment, at_s=at_s, duration_s=stood_s, reason=reason.value)
+
+
+def _covered(tracks: Sequence[Track], like: Bool) -> Bool:
+    """The cells that tracked objects stand before, seen or predicted."""
+    covered = np.zeros_like(like)
+    rows, columns = like.shape
+    for track in tracks:
+        left, top, right, bottom = track.xyxy
+        wide, high = MARGIN * (right - left), MARGIN * (bottom - top)
+        first = math.floor((top - high) * rows), math.floor((left - wide) * columns)
+        last = math.ceil((bottom + high) * rows), math.ceil((right + wide) * columns)
+        covered[max(first[0], 0) : max(last[0], 0), max(first[1], 0) : max(last[1], 0)] = True
+    return covered
+
+
+def _box(cells: Bool) -> tuple[float, float, float, float]:
+    """The normalised box around cells."""
+    rows, columns = cells.shape
+    down, across = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
+    return (
+        float(across[0] / columns),
+        float(down[0] / rows),
+        float((across[-1] + 1) / columns),
+        float((down[-1] + 1) / rows),
+    )
