@@ -44,6 +44,7 @@ from vigil.metrics.service import Reading, ServiceMetrics, VerdictReading
 from vigil.redact import REDACTOR
 from vigil.spec import CaptureBackend
 from vigil.store.database import Database
+from vigil.store.history import History
 from vigil.store.registry import Registry
 from vigil.store.tokens import TokenFile
 from vigil.vision.manifest import (
@@ -173,6 +174,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
         on_restart=metrics.on_restart,
         on_serving=health.serving,
         secrets=secrets,
+        history=History(database),
     )
     metrics.expose(_Scrape(fleet, events, manifest, verdicts, label_names(classifiers)))
     fleet.load()

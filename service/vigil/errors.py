@@ -61,6 +61,12 @@ class StaleGeneration(VigilError):
     code = "ABORTED"
 
 
+class UnknownBaseline(VigilError):
+    """No such rule of the stream has a learnt limit."""
+
+    code = "NOT_FOUND"
+
+
 class UnknownModel(VigilError):
     """No model of that name is installed."""
 

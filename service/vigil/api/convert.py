@@ -7,6 +7,7 @@ from vigil.api.times import duration, duration_s, timestamp
 from vigil.errors import FieldViolation, InvalidRequest, NotServedYet
 from vigil.fleet.contract import Stream, StreamStatus
 from vigil.redact import REDACTOR
+from vigil.rules.usual import Baseline
 from vigil.spec import (
     DEFAULT_MOTION_GAP_S,
     CaptureBackend,
@@ -169,3 +170,24 @@ def _status_message(status: StreamStatus) -> streams_pb2.StreamStatus:
     if status.next_retry_s is not None:
         message.next_retry.CopyFrom(timestamp(status.next_retry_s))
     return message
+
+
+def baseline_message(baseline: Baseline) -> streams_pb2.GetBaselineResponse:
+    """A learnt curve; hours of which nothing was seen have 0 samples."""
+    hours = [
+        streams_pb2.GetBaselineResponse.Hour(
+            hour_of_week=number,
+            usual=hour.usual,
+            spread=hour.spread,
+            samples=hour.samples,
+            limit=hour.limit,
+        )
+        for number, hour in enumerate(baseline.hours)
+    ]
+    warm_at_s = baseline.warm_at_s
+    return streams_pb2.GetBaselineResponse(
+        hours=hours,
+        warm=baseline.warm,
+        warm_at=None if warm_at_s is None else timestamp(warm_at_s),
+        edge=baseline.edge.value,
+    )

@@ -13,6 +13,8 @@ from vigil.spec import (
     DirectionRule,
     GroundPoint,
     IntrusionRule,
+    Learnt,
+    Limit,
     LineRule,
     LoiteringRule,
     MarkerRule,
@@ -24,6 +26,7 @@ from vigil.spec import (
     SpeedRule,
     StationaryRule,
     TrackRule,
+    TrafficRule,
     Window,
     ZoneRule,
 )
@@ -35,6 +38,7 @@ DEFAULT_TOLERANCE_DEGREES = 60.0
 DEFAULT_RADIUS = 0.1
 DEFAULT_TIME_ZONE = "UTC"
 DEFAULT_FAULT_S = 5.0
+DEFAULT_WINDOW_S = 300.0
 
 _WITHOUT_OBJECTS = ("marker", "camera_health", "stationary")  # class and score do not apply
 _DIRECTIONS = {
@@ -84,13 +88,17 @@ def _zone(path: str, zone: rules_pb2.ZoneRule) -> dict[str, Any]:
 
 
 def _line(path: str, line: rules_pb2.LineRule) -> dict[str, Any]:
-    if line.direction not in _DIRECTIONS:
-        raise InvalidRequest([FieldViolation(f"{path}.direction", "use BOTH, RIGHT or LEFT")])
     return {
         "points": points_from_messages(line.points),
-        "direction": _DIRECTIONS[line.direction],
+        "direction": _line_direction(path, line.direction),
         "hysteresis": line.hysteresis if line.HasField("hysteresis") else DEFAULT_HYSTERESIS,
     }
+
+
+def _line_direction(path: str, given: Any) -> Direction:
+    if given not in _DIRECTIONS:
+        raise InvalidRequest([FieldViolation(f"{path}.direction", "use BOTH, RIGHT or LEFT")])
+    return _DIRECTIONS[given]
 
 
 def _track(path: str, track: rules_pb2.TrackRule) -> dict[str, Any]:
@@ -104,10 +112,21 @@ def _marker(path: str, marker: rules_pb2.MarkerRule) -> dict[str, Any]:
 def _occupancy(path: str, occupancy: rules_pb2.OccupancyRule) -> dict[str, Any]:
     return {
         "polygon": points_from_messages(occupancy.polygon),
-        "above": _limit(f"{path}.above", occupancy.above),
-        "below": _limit(f"{path}.below", occupancy.below),
+        "above": _limit(occupancy.above),
+        "below": _limit(occupancy.below),
         "duration_s": duration_s(occupancy.duration),
         "update_s": _update_s(occupancy),
+    }
+
+
+def _traffic(path: str, traffic: rules_pb2.TrafficRule) -> dict[str, Any]:
+    given = traffic.HasField("window")
+    return {
+        "points": points_from_messages(traffic.points),
+        "direction": _line_direction(path, traffic.direction),
+        "window_s": duration_s(traffic.window) if given else DEFAULT_WINDOW_S,
+        "above": _limit(traffic.above),
+        "below": _limit(traffic.below),
     }
 
 
@@ -192,10 +211,19 @@ def _update_s(message: Any) -> float:
     return duration_s(message.update_interval) if given else DEFAULT_UPDATE_S
 
 
-def _limit(path: str, threshold: rules_pb2.Threshold) -> float | None:
-    if threshold.WhichOneof("kind") == "learnt":
-        raise NotServedYet(f"{path}.learnt is not served by this version; give a value")
-    return threshold.value if threshold.WhichOneof("kind") == "value" else None
+def _limit(threshold: rules_pb2.Threshold) -> Limit | None:
+    match threshold.WhichOneof("kind"):
+        case "value":
+            return threshold.value
+        case "learnt":
+            given, usual = threshold.learnt, Learnt()
+            return Learnt(
+                deviations=given.deviations or usual.deviations,
+                warm_up_s=duration_s(given.warm_up)
+                if given.HasField("warm_up")
+                else usual.warm_up_s,
+            )
+    return None
 
 
 def _schedule(message: rules_pb2.Schedule) -> Schedule:
@@ -217,6 +245,7 @@ _READERS: dict[str, tuple[Callable[..., Rule], Callable[[str, Any], dict[str, An
     "line": (LineRule, _line),
     "track": (TrackRule, _track),
     "marker": (MarkerRule, _marker),
+    "traffic": (TrafficRule, _traffic),
     "occupancy": (OccupancyRule, _occupancy),
     "direction": (DirectionRule, _direction),
     "speed": (SpeedRule, _speed),

@@ -9,6 +9,8 @@ from vigil.spec import (
     CameraHealthRule,
     DirectionRule,
     IntrusionRule,
+    Learnt,
+    Limit,
     LineRule,
     LoiteringRule,
     MarkerRule,
@@ -20,6 +22,7 @@ from vigil.spec import (
     SpeedRule,
     StationaryRule,
     TrackRule,
+    TrafficRule,
     ZoneRule,
 )
 from vigil.v1 import geometry_pb2, rules_pb2
@@ -51,7 +54,12 @@ def _schedule_message(schedule: Schedule) -> rules_pb2.Schedule:
     return rules_pb2.Schedule(time_zone=schedule.time_zone, windows=windows)
 
 
-def _threshold(limit: float | None) -> rules_pb2.Threshold | None:
+def _threshold(limit: Limit | None) -> rules_pb2.Threshold | None:
+    if isinstance(limit, Learnt):
+        learnt = rules_pb2.LearntThreshold(
+            deviations=limit.deviations, warm_up=duration(limit.warm_up_s)
+        )
+        return rules_pb2.Threshold(learnt=learnt)
     return None if limit is None else rules_pb2.Threshold(value=limit)
 
 
@@ -86,6 +94,16 @@ _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
             below=_threshold(rule.below),
             duration=duration(rule.duration_s),
             update_interval=duration(rule.update_s),
+        ),
+    ),
+    TrafficRule: (
+        "traffic",
+        lambda rule: rules_pb2.TrafficRule(
+            points=point_messages(rule.points),
+            direction=rule.direction.name,
+            window=duration(rule.window_s),
+            above=_threshold(rule.above),
+            below=_threshold(rule.below),
         ),
     ),
     DirectionRule: (

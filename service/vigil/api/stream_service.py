@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from vigil.api.convert import gives_credentials, spec_from_message, stream_message
+from vigil.api.convert import baseline_message, gives_credentials, spec_from_message, stream_message
 from vigil.api.errors import within
 from vigil.api.guard import CALLER
 from vigil.api.lasting import LastingCalls
@@ -17,7 +17,7 @@ from vigil.errors import FieldViolation, InvalidRequest, NotServedYet
 from vigil.fleet.contract import Fleet, Stream
 from vigil.fleet.policy import SourcePolicy
 from vigil.fleet.secrets import SecretReader
-from vigil.spec import CaptureBackend, SecondStage, StreamSpec, violations
+from vigil.spec import CaptureBackend, Edge, SecondStage, StreamSpec, violations
 from vigil.v1 import streams_pb2, streams_pb2_grpc
 
 CHANGEABLE = frozenset(StreamSpec.__struct_fields__) - {"stream_id"}
@@ -203,8 +203,12 @@ class StreamService(streams_pb2_grpc.StreamServiceServicer):
     async def GetBaseline(  # noqa: N802
         self, request: streams_pb2.GetBaselineRequest, context: Any
     ) -> streams_pb2.GetBaselineResponse:
-        """Not served yet."""
-        raise NotServedYet("StreamService.GetBaseline is not served by this version")
+        """What a rule with a learnt limit holds for usual, by hour of the week."""
+        stream_id = _given_id("stream_id", request.stream_id)
+        if request.edge not in ("", *Edge):
+            raise InvalidRequest([FieldViolation("edge", "use above, below or nothing")])
+        baseline = await self._fleet.baseline(stream_id, request.rule_id, request.edge)
+        return baseline_message(baseline)
 
 
 def _given_id(field: str, stream_id: str) -> str:

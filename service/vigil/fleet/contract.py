@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from vigil.data import Event, OfflineReason, StreamState
+from vigil.rules.usual import Baseline
 from vigil.spec import StreamSpec
 
 
@@ -153,6 +154,12 @@ class Fleet(Protocol):
 
     async def snapshot(self, stream_id: str, *, annotated: bool, max_width_px: int) -> Snapshot:
         """The newest analysed picture of a stream. Raises UnknownStream, NoFrame, Unavailable."""
+
+    async def baseline(self, stream_id: str, rule_id: str, edge: str) -> Baseline:
+        """The curve that a rule with a learnt limit goes by; no edge: above where that is learnt.
+
+        Raises UnknownStream, UnknownBaseline.
+        """
 
     async def open_push(self, spec: StreamSpec) -> PushSession:
         """Frames of a client into a stream whose source is ``push:``.

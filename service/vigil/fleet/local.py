@@ -15,6 +15,7 @@ from vigil.clock import Clock
 from vigil.data import OfflineReason, StreamState
 from vigil.errors import Busy, StreamExists, Unavailable, VigilError
 from vigil.fleet.admission import Admission
+from vigil.fleet.baselines import Baselines
 from vigil.fleet.book import StreamBook
 from vigil.fleet.contract import ClassResult, PictureResult, PushSession, Snapshot, Stream
 from vigil.fleet.host import HostKeeper
@@ -33,10 +34,14 @@ from vigil.ipc.messages import (
     LoginWanted,
     RunGranted,
     RunWanted,
+    StreamHistory,
     StreamReport,
+    TakeBaselines,
 )
 from vigil.metrics.service import StreamReading
+from vigil.rules.usual import Baseline
 from vigil.spec import Pace, StreamSpec
+from vigil.store.history import History
 from vigil.store.registry import Registry
 from vigil.vision.manifest import Manifest
 
@@ -50,7 +55,7 @@ WATCH_S = 1.0  # how often progress and rates are looked at
 class LocalFleet:
     """Serves `vigil.fleet.contract.Fleet`. `start` brings up the engine and the registered streams."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the one place where what a fleet stands on is named
         self,
         *,
         settings: FleetSettings,
@@ -61,6 +66,7 @@ class LocalFleet:
         on_restart: Callable[[str, str], None],
         on_serving: Callable[[bool], None],
         secrets: SecretReader | None = None,
+        history: History,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -77,6 +83,7 @@ class LocalFleet:
         self.book = StreamBook(clock)
         self._pictures = Pictures(self.hosts, manifest, settings.classifiers)
         self._secrets = secrets or SecretReader()
+        self._baselines = Baselines(history, clock)
         self._rates = RateJudge(self.book, self.hosts.accounts, clock)
         cores = len(os.sched_getaffinity(0))
         self._admission = Admission(
@@ -170,6 +177,7 @@ class LocalFleet:
         async with self._lock(stream_id):
             await self._registry.remove(stream_id)
             await self._end(stream_id)
+            await self._baselines.forget(stream_id)
 
     def get(self, stream_id: str) -> Stream:
         """One stream."""
@@ -206,6 +214,10 @@ class LocalFleet:
         return await self._pictures.snapshot(
             self.get(stream_id), annotated=annotated, max_width_px=max_width_px
         )
+
+    async def baseline(self, stream_id: str, rule_id: str, edge: str) -> Baseline:
+        """The curve that a rule with a learnt limit goes by."""
+        return await self._baselines.one(self.get(stream_id).spec, rule_id, edge)
 
     async def open_push(self, spec: StreamSpec) -> PushSession:
         """Frames of a client, into a registered stream or one that lives as long as the session."""
@@ -266,6 +278,8 @@ class LocalFleet:
         match parcel.message:
             case RunWanted(stream_id=stream_id):
                 self._spawn(self._grant_run(host, stream_id))
+            case StreamHistory() as history:
+                self._spawn(self._learn(host, history))
             case LoginWanted(stream_id=stream_id):
                 self._spawn(self._grant_login(host, stream_id))
             case StreamReport() as report:
@@ -344,6 +358,26 @@ class LocalFleet:
             return
         host.send(RunGranted(stream_id=stream_id, run=run))
         self.book.set(stream_id, run=run)
+        await self._tell_baselines(host, stream_id)
+
+    async def _learn(self, host: HostKeeper, history: StreamHistory) -> None:
+        """Keep what a stream's rules have seen, and tell them what they learn from it."""
+        stream_id = history.stream_id
+        if stream_id not in self.book:
+            return  # removed meanwhile
+        try:
+            learnt = await self._baselines.note(self.book.get(stream_id).spec, history.samples)
+        except VigilError as error:  # the disk: a gap in the history, and nothing else
+            log.warning("history_lost", stream_id=stream_id, detail=str(error))
+            return
+        if learnt:
+            host.send(TakeBaselines(stream_id=stream_id, baselines=learnt))
+
+    async def _tell_baselines(self, host: HostKeeper, stream_id: str) -> None:
+        """Give a stream's rules the limits that were learnt so far."""
+        learnt = await self._baselines.of(self.book.get(stream_id).spec)
+        if learnt:
+            host.send(TakeBaselines(stream_id=stream_id, baselines=learnt))
 
     async def _note_played(self, host: HostKeeper, stream_id: str) -> None:
         """A file that ended is not played again by the next start, once all its events are kept."""
@@ -379,6 +413,7 @@ class LocalFleet:
         running = self.hosts.host_of(stream_id)
         if running is not None and wanted.enabled and wanted.source == held.source:
             running.change(wanted)
+            await self._tell_baselines(running, stream_id)
             return
         await self.hosts.take_away(stream_id)  # a quarantined one, too, which has no host
         if wanted.enabled:

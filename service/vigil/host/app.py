@@ -48,6 +48,7 @@ from vigil.ipc.messages import (
     StopProcess,
     StopStream,
     StreamStopped,
+    TakeBaselines,
     TakeSnapshot,
     ToHost,
     UpdateStream,
@@ -214,6 +215,9 @@ class Host:
             case UpdateStream(spec=spec):
                 if spec.stream_id in self._rooms:
                     self._rooms[spec.stream_id].camera.change(spec)
+            case TakeBaselines(stream_id=stream_id, baselines=baselines):
+                if stream_id in self._rooms:
+                    self._rooms[stream_id].camera.learn(baselines)
             case StopStream(stream_id=stream_id):
                 self._stop_stream(stream_id)
             case RunGranted(stream_id=stream_id, run=run):

@@ -1,7 +1,7 @@
 """The room of one camera: its frames go out to the engine and come back to its tracks and rules."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -23,11 +23,13 @@ from vigil.ipc.messages import (
     LoginWanted,
     RunWanted,
     StreamEvents,
+    StreamHistory,
     StreamReport,
 )
 from vigil.redact import REDACTOR
 from vigil.rules import Moment
-from vigil.spec import Source, StreamSpec
+from vigil.rules.usual import Baseline
+from vigil.spec import Edge, Source, StreamSpec
 from vigil.vision.letterbox import Letterbox
 
 log = structlog.get_logger()
@@ -116,6 +118,7 @@ class Camera:
         self._run: Run | None = None  # the newest that the loop has seen frames of
         self._wishes: list[Then] = []  # those who wait for a snapshot
         self._wishes_lock = threading.Lock()
+        self._baselines: dict[tuple[str, Edge], Baseline] = {}  # learnt limits by rule and edge
         # a run begins with the definition that stands, or is changed
         self._definition_lock = threading.Lock()
 
@@ -132,6 +135,7 @@ class Camera:
             raise Unavailable("the service gave no run number in time; the stream tries again")
         with self._definition_lock:
             run = Run(self._granted_run, self.spec, self._context, anchor=anchor)
+            run.learn(tuple(self._baselines.values()))
             self._run = run
         return run
 
@@ -251,6 +255,13 @@ class Camera:
             events = self._run.change(spec, self._context) if self._run is not None else []
         self._publish(events)
 
+    def learn(self, baselines: Sequence[Baseline]) -> None:
+        """Take limits that were learnt anew, for the run that is open and those to come."""
+        with self._definition_lock:
+            self._baselines |= {(curve.rule_id, curve.edge): curve for curve in baselines}
+            if self._run is not None:
+                self._run.learn(baselines)
+
     def want_picture(self, then: Then) -> None:
         """Call ``then`` with the next analysed frame and its full picture; None where none will come."""
         with self._wishes_lock:
@@ -285,6 +296,9 @@ class Camera:
         self.ledger.detected(shown.class_id)
         self.ledger.outcome("analysed")
         self._publish(events)
+        if samples := run.samples():
+            stream_id = self.spec.stream_id
+            self._context.send(StreamHistory(stream_id=stream_id, samples=tuple(samples)))
         analysed = Analysed(
             run=run.number,
             seq=frame.seq,

@@ -1,6 +1,7 @@
 """One uninterrupted connection of a stream: its tracks, its rules, its frames' numbers."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -12,6 +13,7 @@ from vigil.host.context import HostContext
 from vigil.host.motion import StillScene, may_skip
 from vigil.host.second_stage import SecondStages
 from vigil.rules import Moment, RuleSet
+from vigil.rules.usual import Baseline, Sample
 from vigil.spec import MotionGate, StreamSpec
 from vigil.tracking import Tracker, TrackerSettings
 from vigil.vision.glance import Glancer
@@ -153,6 +155,14 @@ class Run:
         if picture is not None:
             self.second_stages.look(picture, tracks, time_s=moment.time_s)
         return self.second_stages.forget(tracks)
+
+    def learn(self, baselines: Sequence[Baseline]) -> None:
+        """Take limits that were learnt anew."""
+        self._rules.learn(baselines)
+
+    def samples(self) -> list[Sample]:
+        """What there is to learn limits from since it was asked for last."""
+        return self._rules.samples()
 
     def change(self, spec: StreamSpec, context: HostContext) -> list[Event]:
         """Take a changed definition; rules that are gone end their episodes."""

@@ -10,6 +10,7 @@ import msgspec
 
 from vigil.config import SourcesConfig
 from vigil.data import CropOutcome, Event, OfflineReason, StreamState
+from vigil.rules.usual import Baseline, Sample
 from vigil.spec import StreamSpec
 
 RefusalKind: TypeAlias = Literal["unreadable", "unavailable", "invalid"]
@@ -77,6 +78,13 @@ class UpdateStream(Message, frozen=True, kw_only=True):
     """A stream's definition changed."""
 
     spec: StreamSpec
+
+
+class TakeBaselines(Message, frozen=True, kw_only=True):
+    """Limits that were learnt anew, of some of a stream's rules."""
+
+    stream_id: str
+    baselines: tuple[Baseline, ...]
 
 
 class StopStream(Message, frozen=True, kw_only=True):
@@ -187,6 +195,13 @@ class ReaderHangs(Message, frozen=True, kw_only=True):
     """A library that reads this stream does not return: only the process's end ends it."""
 
     stream_id: str
+
+
+class StreamHistory(Message, frozen=True, kw_only=True):
+    """What rules with learnt limits have seen."""
+
+    stream_id: str
+    samples: tuple[Sample, ...]
 
 
 class StreamStopped(Message, frozen=True, kw_only=True):
@@ -355,6 +370,7 @@ ToHost: TypeAlias = (
     | StartStream
     | UpdateStream
     | StopStream
+    | TakeBaselines
     | RunGranted
     | LoginGranted
     | AnalysePicture
@@ -372,6 +388,7 @@ FromHost: TypeAlias = (
     | StreamEvents
     | ReaderHangs
     | StreamStopped
+    | StreamHistory
     | FrameWitnessed
     | PictureAnalysed
     | PictureClassified

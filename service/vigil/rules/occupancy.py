@@ -9,10 +9,11 @@ from functools import partial
 from vigil.data import Event
 from vigil.rules.area import PLAIN_HYSTERESIS, Area, Departure, Member
 from vigil.rules.condition import Condition
+from vigil.rules.learning import LimitWatch
 from vigil.rules.report import Episode, Reporter
 from vigil.rules.schedule import Hours
 from vigil.rules.subject import Admission, Moment, Reason
-from vigil.spec import AbsenceRule, OccupancyRule
+from vigil.spec import AbsenceRule, Edge, OccupancyRule
 
 ABSENCE_UPDATE_S = 60.0
 
@@ -30,10 +31,18 @@ class OccupancyWatch:
         self._frame = 0
         self._changed_s: float | None = None  # when somebody came or went last
         self._limits = [
-            (edge, limit, Condition(partial(self._begin, edge), rule.duration_s, rule.update_s))
-            for edge, limit in (("above", rule.above), ("below", rule.below))
+            (
+                LimitWatch(rule.rule_id, edge, limit, duration_s=rule.duration_s),
+                Condition(partial(self._begin, edge), rule.duration_s, rule.update_s),
+            )
+            for edge, limit in ((Edge.ABOVE, rule.above), (Edge.BELOW, rule.below))
             if limit is not None
         ]
+
+    @property
+    def limits(self) -> list[LimitWatch]:
+        """Its limits, above and below, as far as it has them."""
+        return [limit for limit, _ in self._limits]
 
     def entered(self, member: Member, moment: Moment) -> Iterator[Event]:
         """One more."""
@@ -54,28 +63,33 @@ class OccupancyWatch:
         self._frame = frame
         count = len(self.area.members)
         at_s = moment.time_s if self._changed_s is None else self._changed_s
-        for edge, limit, condition in self._limits:
-            past, over = (
-                (count > limit, Reason.LEFT) if edge == "above" else (count < limit, Reason.CAME)
-            )
-            if past:
-                yield from condition.hold(moment, at_s=at_s, count=count, limit=limit)
+        for limit_watch, condition in self._limits:
+            limit_watch.see(moment, count)
+            limit = limit_watch.at(moment)
+            told = {"count": count, "limit": None if limit is None else round(limit, 2)}
+            if limit is not None and limit_watch.is_past(count, limit):
+                yield from condition.hold(moment, at_s=at_s, **told)
             else:
-                yield from condition.cease(moment, at_s=at_s, reason=over, count=count, limit=limit)
+                over = Reason.LEFT if limit_watch.edge is Edge.ABOVE else Reason.CAME
+                yield from condition.cease(moment, at_s=at_s, reason=over, **told)
 
     def resume(self, moment: Moment) -> Iterator[Event]:
         """What was open ends, and nobody has been counted yet."""
         yield from self.close(moment, Reason.CAMERA)
         self._changed_s = moment.time_s
+        for limit in self.limits:
+            limit.forget_present()
 
     def close(self, moment: Moment, reason: Reason) -> Iterator[Event]:
         """End what is open."""
-        for _, limit, condition in self._limits:
-            yield from condition.cease(moment, at_s=moment.time_s, reason=reason, limit=limit)
+        for limit_watch, condition in self._limits:
+            yield from condition.cease(
+                moment, at_s=moment.time_s, reason=reason, limit=limit_watch.at(moment)
+            )
 
-    def _begin(self, edge: str) -> Episode:
+    def _begin(self, edge: Edge) -> Episode:
         return self._reporter.scene_episode(
-            f"occupancy.{edge}", rule_id=self.rule.rule_id, edge=edge, occurrence=self._frame
+            f"occupancy.{edge}", rule_id=self.rule.rule_id, edge=edge.value, occurrence=self._frame
         )
 
 

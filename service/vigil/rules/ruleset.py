@@ -21,11 +21,14 @@ from vigil.rules.report import NO_TRAITS, Reporter
 from vigil.rules.speed import SpeedWatch
 from vigil.rules.subject import Moment, Reason, Subject
 from vigil.rules.things import ThingsWatch
+from vigil.rules.traffic import TrafficWatch
+from vigil.rules.usual import Baseline, Sample
 from vigil.rules.zone import ZoneWatch
 from vigil.spec import (
     AbsenceRule,
     CameraHealthRule,
     DirectionRule,
+    Edge,
     IntrusionRule,
     LineRule,
     LoiteringRule,
@@ -37,11 +40,14 @@ from vigil.spec import (
     SpeedRule,
     StationaryRule,
     TrackRule,
+    TrafficRule,
     ZoneRule,
 )
 
 Bool = NDArray[np.bool_]
-Watch: TypeAlias = AreaWatch | LineWatch | TrackWatch | MarkerWatch | HealthWatch | ThingsWatch
+Watch: TypeAlias = (
+    AreaWatch | LineWatch | TrafficWatch | TrackWatch | MarkerWatch | HealthWatch | ThingsWatch
+)
 Polygon: TypeAlias = tuple[Point, ...]
 
 
@@ -73,6 +79,7 @@ class RuleSet:
         self._subjects: dict[int, Subject] = {}
         self._frame = -1
         self._glance: Glance | None = None  # of the frame that `advance` is called with next
+        self._baselines: dict[tuple[str, Edge], Baseline] = {}
         self._arrange([_watch(rule, self._reporter, self._hidden) for rule in rules])
 
     @property
@@ -117,6 +124,8 @@ class RuleSet:
                 events += self._see(moment, seen)
             for watch in self._areas:
                 events += watch.settle(moment, frame=self._frame)
+            for traffic in self._traffic:
+                events += traffic.settle(moment, frame=self._frame)
             if self._glance is not None:
                 for things in self._things:
                     events += things.look(moment, self._glance, tracks)
@@ -126,6 +135,22 @@ class RuleSet:
         if len(events) > 1:
             events.sort(key=attrgetter("occurred_at_s"))
         return events
+
+    def learn(self, baselines: Sequence[Baseline]) -> None:
+        """Take newly learnt limits, of any rules."""
+        self._baselines |= {(curve.rule_id, curve.edge): curve for curve in baselines}
+        for limit in self._limits:
+            for baseline in baselines:
+                limit.learn(baseline)
+
+    def samples(self) -> list[Sample]:
+        """What there is to learn from since it was asked for last."""
+        taken = []
+        for limit in self._limits:
+            if limit.samples:
+                taken += limit.samples
+                limit.samples.clear()
+        return taken
 
     def replace(
         self,
@@ -156,6 +181,7 @@ class RuleSet:
                 for rule in rules
             ]
         )
+        self.learn(tuple(self._baselines.values()))  # of rules that begin anew
         return events
 
     def finish(self, moment: Moment) -> list[Event]:
@@ -170,9 +196,13 @@ class RuleSet:
 
     def _arrange(self, watches: list[Watch]) -> None:
         self._watches = watches
-        apart = LineWatch | TrackWatch | MarkerWatch | HealthWatch | ThingsWatch
+        apart = LineWatch | TrafficWatch | TrackWatch | MarkerWatch | HealthWatch | ThingsWatch
         self._areas = [watch for watch in watches if not isinstance(watch, apart)]
-        self._lines = [watch for watch in watches if isinstance(watch, LineWatch)]
+        self._lines = [watch for watch in watches if isinstance(watch, LineWatch | TrafficWatch)]
+        self._traffic = [watch for watch in watches if isinstance(watch, TrafficWatch)]
+        counted = [watch for watch in watches if isinstance(watch, OccupancyWatch | TrafficWatch)]
+        self._limits = [limit for watch in counted for limit in watch.limits if limit.learnt]
+
         self._presences = [watch for watch in watches if isinstance(watch, TrackWatch)]
         self._markers = [watch for watch in watches if isinstance(watch, MarkerWatch)]
         self._health = next((watch for watch in watches if isinstance(watch, HealthWatch)), None)
@@ -235,13 +265,15 @@ class RuleSet:
             for member, departure in watch.area.empty(Reason.CAMERA):
                 yield from watch.left(member, departure, moment)
             yield from watch.resume(moment)
+        for traffic in self._traffic:
+            yield from traffic.resume(moment)
         for things in self._things:
             yield from things.resume(moment)
 
     def _close(self, watch: Watch, moment: Moment, reason: Reason) -> Iterator[Event]:
         if isinstance(watch, LineWatch | MarkerWatch):
             return  # their events are instant: nothing is open
-        if isinstance(watch, HealthWatch | ThingsWatch):
+        if isinstance(watch, HealthWatch | ThingsWatch | TrafficWatch):
             yield from watch.close(moment, reason)
             return
         if isinstance(watch, TrackWatch):
@@ -282,6 +314,8 @@ def _watch(rule: Rule, reporter: Reporter, hidden: Bool) -> Watch:  # noqa: C901
     match rule:
         case ZoneRule():
             return ZoneWatch(rule, reporter)
+        case TrafficRule():
+            return TrafficWatch(rule, reporter)
         case LineRule():
             return LineWatch(rule, reporter)
         case TrackRule():

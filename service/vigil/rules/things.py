@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +29,14 @@ MOST_CANDIDATES = 72 * 128 // 2  # regions in one picture
 LONGEST_STEP_S = 1.0  # a gap in the pictures counts for no longer
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # arrays have no one truth
 class _Thing:
     """Something that was left, or a place from which something was taken."""
 
     cells: Bool
     since_s: float
     episode: Episode
-    gone_s: float | None = field(default=None)  # since when its place looks as before
+    gone_s: float | None = None  # since when its place looks as before
 
 
 class ThingsWatch:

@@ -19,16 +19,20 @@ from vigil.spec.rules import (
     CameraHealthRule,
     DirectionRule,
     IntrusionRule,
+    Learnt,
+    Limit,
     LineRule,
     LoiteringRule,
     MarkerRule,
     OccupancyRule,
     ParkingRule,
+    Point,
     Rule,
     Schedule,
     SpeedRule,
     StationaryRule,
     TrackRule,
+    TrafficRule,
     ZoneRule,
 )
 
@@ -38,6 +42,9 @@ MAX_SPEED_M_PER_S = 1000.0
 MAX_GROUND_M = 1e6
 MAX_WINDOWS = 64
 DAY_S = 86400.0
+HOUR_S = 3600.0  # of the least warm-up
+LEAST_WINDOW_S, MOST_WINDOW_S = 10.0, 3600.0
+MOST_DEVIATIONS = 100.0
 LEAST_STAND_S = 3.0  # of a thing: who sets a bag down has to step aside first
 LEAST_FAULT_S = 1.0  # a lorry in front of the lens is no fault
 
@@ -72,10 +79,14 @@ def _zone(field: str, rule: ZoneRule) -> Iterator[FieldViolation]:
 
 
 def _line(field: str, rule: LineRule) -> Iterator[FieldViolation]:
-    yield from check_points(f"{field}.points", rule.points, least=2)
-    if len(set(rule.points)) < 2 <= len(rule.points):
-        yield FieldViolation(f"{field}.points", "all points are the same; give two ends apart")
+    yield from _polyline(field, rule.points)
     yield from _hysteresis(field, rule.hysteresis)
+
+
+def _polyline(field: str, points: tuple[Point, ...]) -> Iterator[FieldViolation]:
+    yield from check_points(f"{field}.points", points, least=2)
+    if len(set(points)) < 2 <= len(points):
+        yield FieldViolation(f"{field}.points", "all points are the same; give two ends apart")
 
 
 def _track(field: str, rule: TrackRule) -> Iterator[FieldViolation]:
@@ -84,13 +95,30 @@ def _track(field: str, rule: TrackRule) -> Iterator[FieldViolation]:
 
 def _occupancy(field: str, rule: OccupancyRule) -> Iterator[FieldViolation]:
     yield from _area(field, rule)
-    if rule.above is None and rule.below is None:
-        yield FieldViolation(f"{field}.above", "set above, below or both")
-    for name, limit in (("above", rule.above), ("below", rule.below)):
-        if limit is not None:
-            yield from check_number(f"{field}.{name}", limit, least=0.0, most=MAX_COUNT)
+    yield from _limits(field, rule.above, rule.below)
     yield from check_seconds(f"{field}.duration", rule.duration_s, least=0.0)
     yield from check_seconds(f"{field}.update_interval", rule.update_s, least=0.1)
+
+
+def _traffic(field: str, rule: TrafficRule) -> Iterator[FieldViolation]:
+    yield from _polyline(field, rule.points)
+    yield from _limits(field, rule.above, rule.below)
+    window = f"{field}.window"
+    yield from check_number(window, rule.window_s, least=LEAST_WINDOW_S, most=MOST_WINDOW_S)
+
+
+def _limits(field: str, above: Limit | None, below: Limit | None) -> Iterator[FieldViolation]:
+    if above is None and below is None:
+        yield FieldViolation(f"{field}.above", "set above, below or both")
+    for name, limit in (("above", above), ("below", below)):
+        at = f"{field}.{name}"
+        if isinstance(limit, Learnt):
+            yield from check_number(
+                f"{at}.learnt.deviations", limit.deviations, least=1.0, most=MOST_DEVIATIONS
+            )
+            yield from check_seconds(f"{at}.learnt.warm_up", limit.warm_up_s, least=HOUR_S)
+        elif limit is not None:
+            yield from check_number(at, limit, least=0.0, most=MAX_COUNT)
 
 
 def _direction(field: str, rule: DirectionRule) -> Iterator[FieldViolation]:
@@ -179,6 +207,7 @@ _CHECKS: dict[type, tuple[str, Callable[[str, Any], Iterator[FieldViolation]]]] 
     LineRule: ("line", _line),
     TrackRule: ("track", _track),
     OccupancyRule: ("occupancy", _occupancy),
+    TrafficRule: ("traffic", _traffic),
     DirectionRule: ("direction", _direction),
     SpeedRule: ("speed", _speed),
     LoiteringRule: ("loitering", _loitering),

@@ -85,6 +85,26 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[Window, ...] = ()
 
 
+class Edge(StrEnum):
+    """Which side of a limit an event is about."""
+
+    ABOVE = "above"
+    BELOW = "below"
+
+
+class Learnt(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit that is learnt from the rule's own history, for each hour of the week.
+
+    No event comes before ``warm_up_s`` of history.
+    """
+
+    deviations: float = 4.0  # from the usual, in robust standard deviations
+    warm_up_s: float = 7 * 86400.0
+
+
+Limit: TypeAlias = float | Learnt
+
+
 class OccupancyRule(msgspec.Struct, frozen=True, kw_only=True, tag="occupancy"):
     """How many objects are in a polygon (none: the picture): crowding, queues.
 
@@ -96,10 +116,26 @@ class OccupancyRule(msgspec.Struct, frozen=True, kw_only=True, tag="occupancy"):
     polygon: tuple[Point, ...] = ()
     classes: tuple[str, ...] = ()
     min_score: float = 0.0
-    above: float | None = None
-    below: float | None = None
+    above: Limit | None = None
+    below: Limit | None = None
     duration_s: float = 0.0
     update_s: float = 10.0
+
+
+class TrafficRule(msgspec.Struct, frozen=True, kw_only=True, tag="traffic"):
+    """How many cross a polyline within ``window_s``. Publishes traffic.above and traffic.below.
+
+    A limit of None is not watched.
+    """
+
+    rule_id: str
+    points: tuple[Point, ...]
+    direction: Direction = Direction.BOTH
+    window_s: float = 300.0
+    above: Limit | None = None
+    below: Limit | None = None
+    classes: tuple[str, ...] = ()
+    min_score: float = 0.0
 
 
 class DirectionRule(msgspec.Struct, frozen=True, kw_only=True, tag="direction"):
@@ -223,5 +259,12 @@ AreaRule: TypeAlias = (
     | AbsenceRule
 )
 Rule: TypeAlias = (
-    ZoneRule | LineRule | TrackRule | MarkerRule | CameraHealthRule | StationaryRule | AreaRule
+    ZoneRule
+    | LineRule
+    | TrafficRule
+    | TrackRule
+    | MarkerRule
+    | CameraHealthRule
+    | StationaryRule
+    | AreaRule
 )

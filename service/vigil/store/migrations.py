@@ -85,7 +85,20 @@ _PLAYED = """
 ALTER TABLE counter ADD COLUMN played INTEGER NOT NULL DEFAULT 0;
 """
 
-STEPS = (_FIRST, _VERDICTS, _PLAYED)
+# history holds samples of learnt limits; hour counts since 1970-01-01, samples are float32.
+_HISTORY = """
+CREATE TABLE history (
+    stream_id TEXT NOT NULL,
+    rule_id TEXT NOT NULL,
+    edge TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    hour INTEGER NOT NULL,
+    samples BLOB NOT NULL,
+    PRIMARY KEY (stream_id, rule_id, edge, fingerprint, hour)
+) WITHOUT ROWID;
+"""
+
+STEPS = (_FIRST, _VERDICTS, _PLAYED, _HISTORY)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

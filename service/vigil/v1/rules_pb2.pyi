@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Rule(_message.Message):
-    __slots__ = ("rule_id", "classes", "min_score", "zone", "line", "track", "marker", "occupancy", "direction", "speed", "loitering", "stationary", "intrusion", "absence", "parking", "camera_health")
+    __slots__ = ("rule_id", "classes", "min_score", "zone", "line", "track", "marker", "occupancy", "direction", "speed", "loitering", "stationary", "intrusion", "absence", "parking", "camera_health", "traffic")
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     CLASSES_FIELD_NUMBER: _ClassVar[int]
     MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,7 @@ class Rule(_message.Message):
     ABSENCE_FIELD_NUMBER: _ClassVar[int]
     PARKING_FIELD_NUMBER: _ClassVar[int]
     CAMERA_HEALTH_FIELD_NUMBER: _ClassVar[int]
+    TRAFFIC_FIELD_NUMBER: _ClassVar[int]
     rule_id: str
     classes: _containers.RepeatedScalarFieldContainer[str]
     min_score: float
@@ -45,7 +46,8 @@ class Rule(_message.Message):
     absence: AbsenceRule
     parking: ParkingRule
     camera_health: CameraHealthRule
-    def __init__(self, rule_id: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., min_score: _Optional[float] = ..., zone: _Optional[_Union[ZoneRule, _Mapping]] = ..., line: _Optional[_Union[LineRule, _Mapping]] = ..., track: _Optional[_Union[TrackRule, _Mapping]] = ..., marker: _Optional[_Union[MarkerRule, _Mapping]] = ..., occupancy: _Optional[_Union[OccupancyRule, _Mapping]] = ..., direction: _Optional[_Union[DirectionRule, _Mapping]] = ..., speed: _Optional[_Union[SpeedRule, _Mapping]] = ..., loitering: _Optional[_Union[LoiteringRule, _Mapping]] = ..., stationary: _Optional[_Union[StationaryRule, _Mapping]] = ..., intrusion: _Optional[_Union[IntrusionRule, _Mapping]] = ..., absence: _Optional[_Union[AbsenceRule, _Mapping]] = ..., parking: _Optional[_Union[ParkingRule, _Mapping]] = ..., camera_health: _Optional[_Union[CameraHealthRule, _Mapping]] = ...) -> None: ...
+    traffic: TrafficRule
+    def __init__(self, rule_id: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., min_score: _Optional[float] = ..., zone: _Optional[_Union[ZoneRule, _Mapping]] = ..., line: _Optional[_Union[LineRule, _Mapping]] = ..., track: _Optional[_Union[TrackRule, _Mapping]] = ..., marker: _Optional[_Union[MarkerRule, _Mapping]] = ..., occupancy: _Optional[_Union[OccupancyRule, _Mapping]] = ..., direction: _Optional[_Union[DirectionRule, _Mapping]] = ..., speed: _Optional[_Union[SpeedRule, _Mapping]] = ..., loitering: _Optional[_Union[LoiteringRule, _Mapping]] = ..., stationary: _Optional[_Union[StationaryRule, _Mapping]] = ..., intrusion: _Optional[_Union[IntrusionRule, _Mapping]] = ..., absence: _Optional[_Union[AbsenceRule, _Mapping]] = ..., parking: _Optional[_Union[ParkingRule, _Mapping]] = ..., camera_health: _Optional[_Union[CameraHealthRule, _Mapping]] = ..., traffic: _Optional[_Union[TrafficRule, _Mapping]] = ...) -> None: ...
 
 class ZoneRule(_message.Message):
     __slots__ = ("polygon", "dwell", "update_interval", "hysteresis")
@@ -118,6 +120,20 @@ class OccupancyRule(_message.Message):
     duration: _duration_pb2.Duration
     update_interval: _duration_pb2.Duration
     def __init__(self, polygon: _Optional[_Iterable[_Union[_geometry_pb2.Point, _Mapping]]] = ..., above: _Optional[_Union[Threshold, _Mapping]] = ..., below: _Optional[_Union[Threshold, _Mapping]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., update_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class TrafficRule(_message.Message):
+    __slots__ = ("points", "direction", "window", "above", "below")
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    ABOVE_FIELD_NUMBER: _ClassVar[int]
+    BELOW_FIELD_NUMBER: _ClassVar[int]
+    points: _containers.RepeatedCompositeFieldContainer[_geometry_pb2.Point]
+    direction: LineRule.Direction
+    window: _duration_pb2.Duration
+    above: Threshold
+    below: Threshold
+    def __init__(self, points: _Optional[_Iterable[_Union[_geometry_pb2.Point, _Mapping]]] = ..., direction: _Optional[_Union[LineRule.Direction, str]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., above: _Optional[_Union[Threshold, _Mapping]] = ..., below: _Optional[_Union[Threshold, _Mapping]] = ...) -> None: ...
 
 class DirectionRule(_message.Message):
     __slots__ = ("polygon", "to", "tolerance_degrees", "duration")

@@ -277,30 +277,36 @@ class WatchStreamsResponse(_message.Message):
     def __init__(self, stream: _Optional[_Union[Stream, _Mapping]] = ..., removed: _Optional[bool] = ...) -> None: ...
 
 class GetBaselineRequest(_message.Message):
-    __slots__ = ("stream_id", "rule_id")
+    __slots__ = ("stream_id", "rule_id", "edge")
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    EDGE_FIELD_NUMBER: _ClassVar[int]
     stream_id: str
     rule_id: str
-    def __init__(self, stream_id: _Optional[str] = ..., rule_id: _Optional[str] = ...) -> None: ...
+    edge: str
+    def __init__(self, stream_id: _Optional[str] = ..., rule_id: _Optional[str] = ..., edge: _Optional[str] = ...) -> None: ...
 
 class GetBaselineResponse(_message.Message):
-    __slots__ = ("hours", "warm", "warm_at")
+    __slots__ = ("hours", "warm", "warm_at", "edge")
     class Hour(_message.Message):
-        __slots__ = ("hour_of_week", "usual", "spread", "samples")
+        __slots__ = ("hour_of_week", "usual", "spread", "samples", "limit")
         HOUR_OF_WEEK_FIELD_NUMBER: _ClassVar[int]
         USUAL_FIELD_NUMBER: _ClassVar[int]
         SPREAD_FIELD_NUMBER: _ClassVar[int]
         SAMPLES_FIELD_NUMBER: _ClassVar[int]
+        LIMIT_FIELD_NUMBER: _ClassVar[int]
         hour_of_week: int
         usual: float
         spread: float
         samples: int
-        def __init__(self, hour_of_week: _Optional[int] = ..., usual: _Optional[float] = ..., spread: _Optional[float] = ..., samples: _Optional[int] = ...) -> None: ...
+        limit: float
+        def __init__(self, hour_of_week: _Optional[int] = ..., usual: _Optional[float] = ..., spread: _Optional[float] = ..., samples: _Optional[int] = ..., limit: _Optional[float] = ...) -> None: ...
     HOURS_FIELD_NUMBER: _ClassVar[int]
     WARM_FIELD_NUMBER: _ClassVar[int]
     WARM_AT_FIELD_NUMBER: _ClassVar[int]
+    EDGE_FIELD_NUMBER: _ClassVar[int]
     hours: _containers.RepeatedCompositeFieldContainer[GetBaselineResponse.Hour]
     warm: bool
     warm_at: _timestamp_pb2.Timestamp
-    def __init__(self, hours: _Optional[_Iterable[_Union[GetBaselineResponse.Hour, _Mapping]]] = ..., warm: _Optional[bool] = ..., warm_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    edge: str
+    def __init__(self, hours: _Optional[_Iterable[_Union[GetBaselineResponse.Hour, _Mapping]]] = ..., warm: _Optional[bool] = ..., warm_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., edge: _Optional[str] = ...) -> None: ...

@@ -128,7 +128,8 @@ class StreamServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetBaseline(self, request, context):
-        """What a rule with a learnt threshold holds for usual. Not served yet.
+        """What a rule with a learnt threshold holds for usual. NOT_FOUND where there is no such stream, rule or
+        learnt threshold of that edge.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -19,7 +19,8 @@ from vigil.fleet.contract import (
     Stream,
     StreamStatus,
 )
-from vigil.spec import StreamSpec
+from vigil.rules.usual import Baseline, learn
+from vigil.spec import Edge, Learnt, StreamSpec
 
 T0_S = 1_750_000_000.0
 PERSON = Found(xyxy=(0.25, 0.5, 0.5, 1.0), score=0.75, class_name="person", track_id=7)
@@ -141,6 +142,13 @@ class MemoryFleet(Fleet):
         names = (str(part) if part else "car", "bus", "van", "truck", "tram", "tractor")
         ranked = tuple((name, 0.5 ** (place + 1)) for place, name in enumerate(names))
         return ClassResult(classes=ranked[:top_k], model=classifier)
+
+    async def baseline(self, stream_id: str, rule_id: str, edge: str) -> Baseline:
+        self.get(stream_id)
+        learnt = Learnt(warm_up_s=3600.0)
+        history = {int(T0_S // 3600) + hour: [2.0] * 12 for hour in range(168)}
+        side = Edge(edge or "above")
+        return learn(rule_id, side, learnt, history, now_s=T0_S + 8 * 86400.0)
 
     async def snapshot(self, stream_id: str, *, annotated: bool, max_width_px: int) -> Snapshot:
         stream = self.get(stream_id)

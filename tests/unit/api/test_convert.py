@@ -14,7 +14,7 @@ from vigil.api.rule_reader import rule_from_message
 from vigil.api.rule_writer import rule_message
 from vigil.api.secrets import keep_secrets, shown_uri, split_user
 from vigil.api.stream_service import DefinitionReader
-from vigil.errors import FieldViolation, InvalidRequest, NotServedYet, VigilError
+from vigil.errors import FieldViolation, InvalidRequest, VigilError
 from vigil.fleet.policy import SourcePolicy
 from vigil.spec import (
     AbsenceRule,
@@ -25,6 +25,7 @@ from vigil.spec import (
     DirectionRule,
     GroundPoint,
     IntrusionRule,
+    Learnt,
     LineRule,
     LoiteringRule,
     MarkerRule,
@@ -37,6 +38,7 @@ from vigil.spec import (
     SpeedRule,
     StationaryRule,
     TrackRule,
+    TrafficRule,
     Window,
     ZoneRule,
 )
@@ -229,6 +231,10 @@ RULES: tuple[Rule, ...] = (
     MarkerRule(rule_id="a"),
     OccupancyRule(rule_id="a", polygon=AREA, above=3.0, duration_s=2.0, update_s=4.0),
     OccupancyRule(rule_id="a", below=0.0, classes=("person",)),
+    OccupancyRule(rule_id="a", above=Learnt(), below=Learnt(deviations=2.5, warm_up_s=86400.0)),
+    TrafficRule(
+        rule_id="a", points=AREA, direction=Direction.LEFT, window_s=60.0, above=Learnt(), below=1.0
+    ),
     DirectionRule(rule_id="a", start=AREA[1], end=AREA[2], tolerance_degrees=30.0, duration_s=1.0),
     SpeedRule(
         rule_id="a",
@@ -267,6 +273,8 @@ def test_left_out_parameters_of_rules_get_their_defaults() -> None:
     def read(**kind: object) -> Rule:
         return rule_from_message("rules[0]", rules_pb2.Rule(rule_id="a", **kind))  # type: ignore[arg-type]
 
+    assert read(occupancy={"above": {"learnt": {}}}).above == Learnt()
+    assert read(traffic={}) == TrafficRule(rule_id="a", points=())
     stationary = read(stationary={"duration": {"seconds": 9}})
     assert stationary == StationaryRule(rule_id="a", duration_s=9.0)
     assert read(camera_health={}) == CameraHealthRule(rule_id="a")
@@ -280,5 +288,3 @@ def test_left_out_parameters_of_rules_get_their_defaults() -> None:
     direction = read(direction={})
     assert isinstance(direction, DirectionRule)
     assert direction.tolerance_degrees == 60.0
-    with pytest.raises(NotServedYet, match=r"rules\[0\].occupancy.above.learnt"):
-        read(occupancy={"above": {"learnt": {}}})

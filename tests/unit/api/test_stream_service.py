@@ -454,11 +454,22 @@ async def test_a_watch_shows_what_is_then_each_change_then_the_removal(site: Sit
     assert last.stream.spec.stream_id == "gate"
 
 
-async def test_baselines_are_not_served_yet(site: Site) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await StreamServiceStub(site.channel).GetBaseline(pb.GetBaselineRequest())
-    assert caught.value.code() is Code.UNIMPLEMENTED
-    assert "GetBaseline" in (caught.value.details() or "")
+async def test_a_baseline_is_a_curve_over_the_week(site: Site) -> None:
+    await add(site)
+    stub = StreamServiceStub(site.channel)
+    answer = await stub.GetBaseline(pb.GetBaselineRequest(stream_id="gate", rule_id="room"))
+    assert [hour.hour_of_week for hour in answer.hours] == list(range(168))
+    assert (answer.edge, answer.warm, answer.hours[5].usual) == ("above", True, 2.0)
+    assert answer.hours[5].limit == 4.0
+    assert answer.warm_at.seconds > 0
+    for request, code in (
+        (pb.GetBaselineRequest(stream_id="none", rule_id="room"), Code.NOT_FOUND),
+        (pb.GetBaselineRequest(rule_id="room"), Code.INVALID_ARGUMENT),
+        (pb.GetBaselineRequest(stream_id="gate", edge="beside"), Code.INVALID_ARGUMENT),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetBaseline(request)
+        assert caught.value.code() is code
 
 
 async def test_what_is_not_served_yet_says_so(site: Site) -> None:

@@ -95,6 +95,21 @@ def test_something_that_was_there_is_taken_away_and_brought_back(place):
     assert told[1][3].attributes["reason"] == "came"
 
 
+def test_two_bags_of_which_the_second_is_taken_away(place):
+    cv2.rectangle(other := place.copy(), (400, 150), (430, 180), (30, 120, 30), -1)
+    film = Film(place).show(5).show(8, bag=True)
+    film.place = other
+    film.show(8, bag=True)
+    film.place = place
+    told = film.show(5, bag=True).events()
+    assert kinds(told) == [
+        ("object.left", "new"),
+        ("object.left", "new"),
+        ("object.left", "end"),
+    ]
+    assert told[2][3].episode_id == told[1][3].episode_id != told[0][3].episode_id
+
+
 def test_a_bag_is_remembered_while_people_stand_before_it(place):
     film = Film(place).show(5).show(3, bag=True)
     film.frames += [
