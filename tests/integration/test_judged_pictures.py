@@ -14,6 +14,7 @@ import pytest
 from tests.support.site import MARKER
 from tests.support.videos import HEIGHT_PX, WIDTH_PX, Clips
 from tests.support.waiting import until
+from vigil.data import Event
 from vigil.fleet.baselines import learnt_limits
 from vigil.spec import StreamSpec
 from vigil.store.database import FILE_NAME
@@ -22,10 +23,14 @@ from vigil.v1 import rules_pb2, streams_pb2
 pytestmark = pytest.mark.timeout(120)
 
 
+def told(site: Any, stream_id: str) -> list[Event]:
+    """A stream's events in Redis, but for markers."""
+    return [entry.read().event for entry in site.entries(stream_id) if entry.type != "marker"]
+
+
 def types(site: Any, stream_id: str) -> list[tuple[str, str]]:
-    """Type and phase of a stream's events in Redis, but for markers."""
-    events = [entry.event for entry in site.entries(stream_id)]
-    return [(e["type"], e["phase"]) for e in events if e["type"] != "marker"]
+    """Their types and phases."""
+    return [(event.type, event.phase) for event in told(site, stream_id)]
 
 
 def test_a_covered_camera_is_told_through_the_whole_service(site: Any, clips: Clips) -> None:
@@ -48,8 +53,8 @@ def test_a_covered_camera_is_told_through_the_whole_service(site: Any, clips: Cl
     site.add("covered", clip.as_uri(), rules=rules)
     until(lambda: ("camera.covered", "end") in types(site, "covered"), timeout_s=60)
     assert types(site, "covered") == [("camera.covered", "new"), ("camera.covered", "end")]
-    told = next(e.event for e in site.entries("covered") if e.event["type"] == "camera.covered")
-    assert (told["rule_id"], told["track_id"]) == (None, None)
+    first = told(site, "covered")[0]
+    assert (first.rule_id, first.track_id) == (None, None)
 
 
 def test_limits_that_were_learnt_are_known_after_a_restart(open_site: Any, clips: Clips) -> None:
@@ -67,8 +72,7 @@ def test_limits_that_were_learnt_are_known_after_a_restart(open_site: Any, clips
         learnt = site.streams.GetBaseline(asked)
         assert (learnt.warm, learnt.edge, learnt.hours[7].usual) == (True, "below", 50.0)
         until(lambda: ("occupancy.below", "new") in types(site, "room"), timeout_s=60)
-        told = next(e.event for e in site.entries("room") if e.event["phase"] == "new")
-        assert told["attributes"]["limit"] == 48.0
+        assert told(site, "room")[0].attributes["limit"] == 48.0
 
 
 def remember(state: Path, *, weeks: int, value: float) -> None:
