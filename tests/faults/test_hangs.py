@@ -19,8 +19,8 @@ BACK_S = HANG_S + 5.0
 GRACE_S = 5.0
 
 
-@pytest.fixture(scope="module")
-def own_site(open_site: Callable[..., Any]) -> Iterator[Any]:
+@pytest.fixture
+def own_site(planted: object, open_site: Callable[..., Any]) -> Iterator[Any]:
     with open_site(VIGIL_HOSTS__STREAMS_PER_HOST="1") as site:
         yield site
 
@@ -35,6 +35,9 @@ def running(own_site: Any, clips: Clips) -> Iterator[Any]:
     own_site.remove_all()
 
 
+@pytest.mark.planted(
+    "vigil.fleet.host:HostKeeper.check = lambda self: None", caught="a new run did not come"
+)
 def test_a_host_that_stands_still_is_replaced_and_its_neighbour_does_not_notice(
     running: Any,
 ) -> None:
@@ -62,6 +65,10 @@ def test_a_host_that_stands_still_is_replaced_and_its_neighbour_does_not_notice(
             assert account.dropped == {}
 
 
+@pytest.mark.planted(
+    "vigil.fleet.engine:EngineKeeper.check = lambda self: None",
+    caught="the end of the hung engine did not come",
+)
 def test_an_engine_that_stands_still_is_replaced(running: Any) -> None:
     site, service = running, running.vigil.pid
     (engine,) = named(service, "vigil.engine")
@@ -79,6 +86,48 @@ def test_an_engine_that_stands_still_is_replaced(running: Any) -> None:
     samples = site.scrape()
     assert samples.value("vigil_process_restarts_total", process="engine", reason="hung") == 1
     assert all(account.balances for account in samples.accounts().values())
+
+
+NEVER = "lambda self, delay_s: __import__('asyncio').sleep(0)"
+
+
+@pytest.mark.planted(f"vigil.fleet.host:HostKeeper._start_after = {NEVER}", caught="a new run did")
+def test_a_killed_host_is_replaced_and_its_neighbour_does_not_notice(running: Any) -> None:
+    site = running
+    before = site.scrape().accounts()
+    killed_s = time.monotonic()
+    os.kill(named(site.vigil.pid, "vigil.host")[0], signal.SIGKILL)
+    until(
+        lambda: any(site.get(each).status.run == 2 for each in ("a", "b")),
+        timeout_s=20,
+        what="a new run",
+    )
+    for stream_id in ("a", "b"):
+        site.wait_marks(stream_id, 1)
+    took_s = time.monotonic() - killed_s
+    (spared,) = [each for each in ("a", "b") if site.get(each).status.run == 1]
+    account = site.scrape().accounts()[spared]
+    lost = sum(account.dropped.values()) - sum(before[spared].dropped.values())
+    print(f"back {took_s:.1f} s after its host was killed; the neighbour lost {lost} frames")
+    assert took_s < BACK_S
+    assert lost == 0
+
+
+@pytest.mark.planted(
+    f"vigil.fleet.engine:EngineKeeper._start_after = {NEVER}", caught="another engine did not come"
+)
+def test_a_killed_engine_is_replaced_and_no_stream_begins_anew(running: Any) -> None:
+    site, service = running, running.vigil.pid
+    (engine,) = named(service, "vigil.engine")
+    killed_s = time.monotonic()
+    os.kill(engine, signal.SIGKILL)
+    until(lambda: engine not in children(service), what="the end of the killed engine")
+    until(site.fetch_ready, timeout_s=30, what="another engine")
+    for stream_id in ("a", "b"):
+        site.wait_marks(stream_id, 1)
+    print(f"all streams analysed {time.monotonic() - killed_s:.1f} s after the engine was killed")
+    assert {site.get(each).status.run for each in ("a", "b")} == {1}
+    assert all(account.balances for account in site.scrape().accounts().values())
 
 
 def test_a_service_whose_children_all_stand_still_ends_in_time(

@@ -140,7 +140,7 @@ class RtspWire:
                 await self._relay(reader, writer)
         finally:
             self._tasks.discard(task)
-            writer.transport.abort()
+            await _abort(writer)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._passing.wait()
@@ -155,7 +155,7 @@ class RtspWire:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            to_camera.transport.abort()
+            await _abort(to_camera)
 
     async def _ask(
         self,
@@ -216,6 +216,12 @@ class RtspWire:
             self._shift = 2**32 - self._wrap_in - ticks
             self._wrap_in = None
         packet[4:8] = ((ticks + self._shift) % 2**32).to_bytes(4, "big")
+
+
+async def _abort(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 def _binomial(draw: random.Random, tries: int, rate: float) -> int:
