@@ -14,7 +14,7 @@ DURATION ?=
 HOURS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types floors stubs faults soak density guide pictures sbom image-steps clean
+.PHONY: help install demo test check format lint types floors stubs faults soak density events guide pictures sbom image-steps clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ faults: $(STAMP) ## Long: break things in a running service and see them mend
 
 soak: $(STAMP) ## Two hours: does anything grow or get lost? HOURS=, results in runs/soak
 	$(BIN)/python -m tests.soak $(if $(HOURS),--hours $(HOURS))
+
+events: $(STAMP) ## Long: 1,000 events and more a rule on rendered scenes, from pixels and from true boxes
+	$(BIN)/vigil evaluate events --scenes 24 --duration 40 --random-rules 150
 
 density: $(STAMP) ## Long: eight 1080p25 streams on this machine, measured
 	$(BIN)/vigil bench density --profile main --streams 8 --seconds 60

@@ -9,7 +9,16 @@ from vigil.data import Event, Phase
 from vigil.scene.truth import TruthEvent
 
 TOLERANCE_S = 1.0
-JUDGED_TYPES = ("zone.enter", "zone.exit", "zone.dwell", "line.cross")
+JUDGED_TYPES = (
+    "zone.enter",
+    "zone.exit",
+    "zone.dwell",
+    "line.cross",
+    "occupancy.above",
+    "occupancy.below",
+    "intrusion",
+    "absence",
+)
 
 
 @dataclass(frozen=True, slots=True)

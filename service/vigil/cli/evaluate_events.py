@@ -15,6 +15,7 @@ from vigil.accuracy.golden_clips import SCENE_RULES
 from vigil.accuracy.interval import Share
 from vigil.accuracy.labelled_events import read_labelled_events
 from vigil.accuracy.mot_events import foot_points, labelled_moments, random_rules
+from vigil.accuracy.scene_rules import TrueBoxes, random_scene_rules
 from vigil.accuracy.tracking import read_mot
 from vigil.cli.offline import Offline, Video
 from vigil.cli.output import columns, echo_json
@@ -58,6 +59,9 @@ Frames = Iterable[tuple[float, U8]]
 )
 @click.option("--rules", "count", type=click.IntRange(1, 2000), default=200, show_default=True,
               help="Random lines and zones inside the tracked area of the video.")  # fmt: skip
+@click.option("--random-rules", "random_count", type=click.IntRange(0, 500), default=0,
+              help="Rules at random in each scene instead of the usual ones, of every judged kind;"
+              " figures from true boxes are added.")  # fmt: skip
 @click.option("--scenes", type=click.IntRange(1, 1000), help="Rendered scenes instead of a video.")
 @click.option("--kind", type=click.Choice(KINDS), help="Kind of the scenes (all in turn).")
 @click.option("--duration", "duration_s", type=click.FloatRange(5.0), default=40.0,
@@ -78,6 +82,7 @@ def events(
     labels: Path | None,
     pictures: Path | None,
     count: int,
+    random_count: int,
     scenes: int | None,
     kind: str | None,
     duration_s: float,
@@ -105,11 +110,14 @@ def events(
         kinds = [kind] if kind else list(KINDS)
         scores = [
             player.rendered(
-                Scene(seed + n, duration_s=duration_s, fps=10.0, kind=kinds[n % len(kinds)])
+                Scene(seed + n, duration_s=duration_s, fps=10.0, kind=kinds[n % len(kinds)]),
+                random_count=random_count,
             )
             for n in range(scenes or 0)
         ]
     figures = _figures(scores)
+    if player.true_boxes:
+        figures["true_boxes"] = _figures(player.true_boxes)
     if as_json:
         echo_json({"model": name, "detect_fps": detect_fps, "seed": seed, **figures})
     else:
@@ -121,6 +129,16 @@ def events(
                 _delay_text(each),
             )
             for kind_of, each in (*figures["types"].items(), ("all", figures))
+        ]
+        boxes = figures.get("true_boxes", {"types": {}})
+        rows += [
+            (
+                f"{kind_of}, true boxes",
+                str(Share(*e["precision_of"])),
+                str(Share(*e["recall_of"])),
+                "",
+            )
+            for kind_of, e in boxes["types"].items()
         ]
         click.echo(columns(("EVENT", "PRECISION", "RECALL", "TRIGGER DELAY, MEDIAN, 95 %"), rows))
 
@@ -135,6 +153,7 @@ class _Player:
         self._device = device
         self._detect_fps = detect_fps
         self._pictures = pictures
+        self.true_boxes: list[EventScores] = []  # of the same scenes, where rules are at random
         self._seen: list[SeenFrame] = []  # of the clip at hand, where pictures are asked for
 
     def watched(self, video: Path, labels: Path) -> EventScores:
@@ -167,15 +186,19 @@ class _Player:
             told = self._play(frames, rules, seconds=seconds, classes=("person",))
         return self._judge(happened, told, clip=video.stem, rules=rules)
 
-    def rendered(self, scene: Scene) -> EventScores:
+    def rendered(self, scene: Scene, *, random_count: int = 0) -> EventScores:
         """A rendered scene; its pictures are analysed at the analysed rate, its truth is whole."""
         moments: list[tuple[float, Sequence[SceneObject]]] = []
-        told = self._play(
-            self._due(scene, moments), SCENE_RULES, seconds=scene.duration_s, classes=()
-        )
-        happened: list[TruthEvent] = truth_events(moments, SCENE_RULES)
+        drawn = random_scene_rules(scene.seed, count=random_count)
+        rules = drawn or SCENE_RULES
+        boxes = TrueBoxes(rules, self._manifest.classes) if drawn else None
+        frames = self._due(scene, moments, boxes)
+        told = self._play(frames, rules, seconds=scene.duration_s, classes=())
+        happened: list[TruthEvent] = truth_events(moments, rules)
+        if boxes is not None:
+            self.true_boxes.append(score_events(happened, boxes.finish(), start_s=0.0))
         clip = f"{scene.kind}-{scene.seed}"
-        return self._judge(happened, told, clip=clip, rules=SCENE_RULES)
+        return self._judge(happened, told, clip=clip, rules=rules)
 
     def _judge(
         self,
@@ -194,12 +217,17 @@ class _Player:
         return scores
 
     def _due(
-        self, scene: Scene, moments: list[tuple[float, Sequence[SceneObject]]]
+        self,
+        scene: Scene,
+        moments: list[tuple[float, Sequence[SceneObject]]],
+        boxes: TrueBoxes | None,
     ) -> Iterator[tuple[float, U8]]:
         sampler = Sampler(self._detect_fps)
         for frame in scene.frames():
             moments.append((frame.time_s, frame.objects))
             if sampler.is_due(frame.time_s):
+                if boxes is not None:
+                    boxes.frame(frame.time_s, frame.objects)
                 yield frame.time_s, frame.image
 
     def _play(

@@ -1,4 +1,4 @@
-"""What truly happens in a scene by zone and line rules, from exact foot points at full frame rate.
+"""What truly happens in a scene by zone, line and area rules, from exact foot points at full frame rate.
 
 Written apart from `vigil.rules`, to judge it: geometry here is of exact crossings, without trackers,
 scores or hysteresis. The foot point of an object is the middle of its box's lower edge. An object is in
@@ -9,7 +9,9 @@ An event is required of whoever watches where
 - the new state lasts for SETTLE_S: a foot that swings over a line and back has not crossed it;
 - the scene goes on for SEEN_S, so that there are frames to notice it in.
 Optional, neither a miss nor a false alarm, are events too near the beginning or the end, and what
-happens by coming into view or leaving it inside a zone (a zone.enter and a zone.exit by the rules).
+happens by coming into view or leaving it inside a zone (a zone.enter and a zone.exit by the rules), what
+happens while less than LEAST_VISIBLE of the object is seen for longer than HIDDEN_S, and states shorter than
+SETTLE_S.
 zone.dwell happens once a stay, where ``dwell_s`` is above 0.
 """
 
@@ -20,8 +22,18 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from vigil.scene.area_truth import Stay, area_events
 from vigil.scene.compose import SceneObject
-from vigil.spec import Direction, LineRule, Point, Rule, ZoneRule
+from vigil.spec import (
+    AbsenceRule,
+    Direction,
+    IntrusionRule,
+    LineRule,
+    OccupancyRule,
+    Point,
+    Rule,
+    ZoneRule,
+)
 
 SEEN_S = 1.0
 SETTLE_S = 0.4
@@ -29,6 +41,11 @@ IN_VIEW = 0.4
 BORDER = 0.005
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
+LEAST_VISIBLE = 0.3  # of an object, to be found
+HIDDEN_S = (
+    1.0  # an object that less is seen of for longer is out of view; the tracker waits for 3 s
+)
+SAME_S = 0.3
 GAP_S = 0.5  # an object that is out of view for longer has left
 
 
@@ -63,39 +80,96 @@ class FootPath:
 def truth_events(
     moments: Iterable[tuple[float, Sequence[SceneObject]]], rules: Sequence[Rule]
 ) -> list[TruthEvent]:
-    """The events of zone and line rules, by time. ``moments`` are every frame's time and objects."""
+    """The events of zone, line, occupancy, absence and intrusion rules, by time.
+
+    ``moments`` are every frame's time and objects. Schedules are taken for open.
+    """
     known = list(moments)
+    start_s = min((time_s for time_s, _ in known), default=0.0)
     end_s = max((time_s for time_s, _ in known), default=0.0)
-    events: list[TruthEvent] = []
-    for path in foot_paths(known):
-        for rule in rules:
-            if not isinstance(rule, ZoneRule | LineRule):
-                continue
-            if rule.classes and path.class_name not in rule.classes:
-                continue
-            if isinstance(rule, ZoneRule):
-                events += _zone_events(path, rule)
-            else:
-                events += _line_events(path, rule)
-    events = [
-        replace(event, required=event.required and event.time_s <= end_s - SEEN_S)
-        for event in events
-    ]
+
+    def by(paths: Sequence[FootPath], settle_s: float) -> list[TruthEvent]:
+        return _events(paths, rules, start_s=start_s, end_s=end_s, settle_s=settle_s)
+
+    seen, all_paths = foot_paths(known, least_visible=LEAST_VISIBLE), foot_paths(known)
+    events = by(seen, SETTLE_S)
+    for other in (by(all_paths, SETTLE_S), by(seen, 0.0), by(all_paths, 0.0)):
+        told = _Known(events)
+        events += [replace(event, required=False) for event in other if event not in told]
     return sorted(events, key=lambda event: (event.time_s, event.rule_id, event.object_id))
 
 
-def foot_paths(moments: Iterable[tuple[float, Sequence[SceneObject]]]) -> list[FootPath]:
-    """Each object's path, cut where it is out of view for over half a second."""
+class _Known:
+    """Events by what makes one the same as another: its kind and object, and its time to SAME_S."""
+
+    def __init__(self, events: Sequence[TruthEvent]) -> None:
+        self._times: dict[tuple[str, str, int, str], list[float]] = {}
+        for event in events:
+            self._times.setdefault(self._key(event), []).append(event.time_s)
+
+    def __contains__(self, event: TruthEvent) -> bool:
+        times = self._times.get(self._key(event), ())
+        return any(abs(event.time_s - time_s) <= SAME_S for time_s in times)
+
+    @staticmethod
+    def _key(event: TruthEvent) -> tuple[str, str, int, str]:
+        return event.type, event.rule_id, event.object_id, event.direction
+
+
+def _events(
+    paths: Sequence[FootPath],
+    rules: Sequence[Rule],
+    *,
+    start_s: float,
+    end_s: float,
+    settle_s: float,
+) -> list[TruthEvent]:
+    """The events of these paths; states shorter than ``settle_s`` do not count."""
+    events: list[TruthEvent] = []
+    for rule in rules:
+        if isinstance(rule, OccupancyRule | AbsenceRule | IntrusionRule):
+            stays = [stay for path in paths for stay in _area_stays(path, rule, settle_s)]
+            events += [
+                TruthEvent(
+                    e.time_s, rule.rule_id, e.type, e.object_id, e.class_name, "", e.required
+                )
+                for e in area_events(rule, stays, start_s=start_s, end_s=end_s)
+            ]
+            continue
+        if not isinstance(rule, ZoneRule | LineRule):
+            continue
+        for path in paths:
+            if rule.classes and path.class_name not in rule.classes:
+                continue
+            if isinstance(rule, ZoneRule):
+                events += _zone_events(path, rule, settle_s)
+            else:
+                events += _line_events(path, rule, settle_s)
+    return [
+        replace(event, required=event.required and event.time_s <= end_s - SEEN_S)
+        for event in events
+    ]
+
+
+def foot_paths(
+    moments: Iterable[tuple[float, Sequence[SceneObject]]], *, least_visible: float = 0.0
+) -> list[FootPath]:
+    """Each object's path, cut where it is out of view for over half a second.
+
+    With ``least_visible``, where so much of it is hidden by others that less is left is out of view,
+    too, and paths are cut after a second of that.
+    """
+    gap_s = HIDDEN_S if least_visible else GAP_S
     rows: dict[int, list[tuple[float, float, float]]] = {}
     names: dict[int, str] = {}
     done: list[FootPath] = []
     for time_s, objects in moments:
         for thing in objects:
-            if thing.in_view < IN_VIEW:
+            if thing.in_view < IN_VIEW or thing.visible < least_visible:
                 continue
             path = rows.setdefault(thing.object_id, [])
             names[thing.object_id] = thing.class_name
-            if path and time_s - path[-1][0] > GAP_S:
+            if path and time_s - path[-1][0] > gap_s:
                 done.append(_path(thing.object_id, names, path))
                 path.clear()
             x0, _, x1, y1 = thing.xyxy
@@ -126,7 +200,28 @@ def inside(polygon: Sequence[Point], xy: F64) -> Bool:
     return odd
 
 
-def _zone_events(path: FootPath, rule: ZoneRule) -> list[TruthEvent]:
+def _area_stays(
+    path: FootPath, rule: OccupancyRule | AbsenceRule | IntrusionRule, settle_s: float
+) -> list[Stay]:
+    """When an object is in a rule's area, if the rule is about it."""
+    if rule.classes and path.class_name not in rule.classes:
+        return []
+    within = inside(rule.polygon, path.xy) if rule.polygon else np.ones(len(path.xy), bool)
+    first_s, last_s = float(path.time_s[0]), float(path.time_s[-1])
+    return [
+        Stay(
+            object_id=path.object_id,
+            class_name=path.class_name,
+            start_s=start_s,
+            end_s=end_s,
+            known=start_s - first_s >= SEEN_S and end_s < last_s,
+        )
+        for start_s, end_s, is_in in _stays(path.time_s, within, settle_s)
+        if is_in
+    ]
+
+
+def _zone_events(path: FootPath, rule: ZoneRule, settle_s: float) -> list[TruthEvent]:
     events: list[TruthEvent] = []
     first_s, last_s = float(path.time_s[0]), float(path.time_s[-1])
 
@@ -135,7 +230,7 @@ def _zone_events(path: FootPath, rule: ZoneRule) -> list[TruthEvent]:
             TruthEvent(at_s, rule.rule_id, kind, path.object_id, path.class_name, "", required)
         )
 
-    for start_s, end_s, within in _stays(path.time_s, inside(rule.polygon, path.xy)):
+    for start_s, end_s, within in _stays(path.time_s, inside(rule.polygon, path.xy), settle_s):
         known = start_s - first_s >= SEEN_S
         if within:
             happen("zone.enter", start_s, required=known)
@@ -149,8 +244,8 @@ def _zone_events(path: FootPath, rule: ZoneRule) -> list[TruthEvent]:
     return events
 
 
-def _stays(time_s: F64, within: Bool) -> list[tuple[float, float, bool]]:
-    """Runs of one state as (start, end, state); those shorter than SETTLE_S join the run before.
+def _stays(time_s: F64, within: Bool, settle_s: float) -> list[tuple[float, float, bool]]:
+    """Runs of one state as (start, end, state); those shorter than settle_s join the run before.
 
     A first run that is too short takes the state of the next.
     """
@@ -159,19 +254,19 @@ def _stays(time_s: F64, within: Bool) -> list[tuple[float, float, bool]]:
     for low, high in pairwise(edges):
         end_s = float(time_s[min(high, len(time_s) - 1)])
         stay = (float(time_s[low]), end_s, bool(within[low]))
-        if stays and stays[-1][1] - stays[-1][0] < SETTLE_S:
+        if stays and stays[-1][1] - stays[-1][0] < settle_s:
             stays[-1] = (stays[-1][0], end_s, stay[2])  # only the first run can be so short
-        elif stays and (end_s - stay[0] < SETTLE_S or stays[-1][2] == stay[2]):
+        elif stays and (end_s - stay[0] < settle_s or stays[-1][2] == stay[2]):
             stays[-1] = (stays[-1][0], end_s, stays[-1][2])
         else:
             stays.append(stay)
     return stays
 
 
-def _line_events(path: FootPath, rule: LineRule) -> list[TruthEvent]:
+def _line_events(path: FootPath, rule: LineRule, settle_s: float) -> list[TruthEvent]:
     crossings: list[tuple[float, int]] = []
     for at_s, sign in _crossings(path, rule.points):
-        if crossings and at_s - crossings[-1][0] < SETTLE_S and sign != crossings[-1][1]:
+        if crossings and at_s - crossings[-1][0] < settle_s and sign != crossings[-1][1]:
             crossings.pop()
         else:
             crossings.append((at_s, sign))
@@ -180,6 +275,7 @@ def _line_events(path: FootPath, rule: LineRule) -> list[TruthEvent]:
         way = Direction.RIGHT if sign > 0 else Direction.LEFT
         if rule.direction in (Direction.BOTH, way):
             known = at_s - float(path.time_s[0]) >= SEEN_S
+            known &= float(path.time_s[-1]) - at_s >= SETTLE_S
             who = (path.object_id, path.class_name)
             events.append(
                 TruthEvent(at_s, rule.rule_id, "line.cross", *who, way.value, required=known)

@@ -33,7 +33,7 @@ def test_figures_of_several_clips_are_pooled_by_type(monkeypatch):
         excused=3,
     )
     monkeypatch.setattr(evaluate_events, "load_manifest", lambda *args, **more: None)
-    monkeypatch.setattr(evaluate_events._Player, "rendered", lambda self, scene: scores)
+    monkeypatch.setattr(evaluate_events._Player, "rendered", lambda *_, **more: scores)
     result = CliRunner().invoke(
         evaluate_events.events, ["--scenes", "2", "--duration", "5", "--kind", "demo", "--json"]
     )

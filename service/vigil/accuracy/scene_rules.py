@@ -1,0 +1,109 @@
+"""Rules at random for rendered scenes, and the rules' own path with true boxes in place of a detector."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vigil.data import Detections, Event
+from vigil.rules import Moment, RuleSet
+from vigil.scene.compose import SceneObject
+from vigil.spec import (
+    AbsenceRule,
+    IntrusionRule,
+    LineRule,
+    OccupancyRule,
+    Point,
+    Rule,
+    ZoneRule,
+)
+from vigil.tracking import Tracker
+
+LEAST_SEEN = 0.3  # of an object, for a detector to find it
+WHERE = ((0.12, 0.88), (0.4, 0.92))  # x and y that middles of zones and lines come from
+RADIUS = (0.1, 0.25)
+HALF_LINE = (0.12, 0.3)
+
+
+def random_scene_rules(seed: int, *, count: int) -> tuple[Rule, ...]:
+    """Rules of every judged kind in turn, ``count`` in all."""
+    rng = np.random.default_rng(seed)
+    return tuple(_rule(rng, number) for number in range(count))
+
+
+def _rule(rng: np.random.Generator, number: int) -> Rule:
+    match number % 5:
+        case 0:
+            return ZoneRule(rule_id=f"zone-{number}", polygon=_polygon(rng), dwell_s=2.0)
+        case 1:
+            return LineRule(rule_id=f"line-{number}", points=_polyline(rng))
+        case 2:
+            return OccupancyRule(
+                rule_id=f"occupancy-{number}",
+                polygon=_polygon(rng),
+                above=float(rng.integers(0, 3)),
+                below=1.0,
+                duration_s=1.0,
+            )
+        case 3:
+            return IntrusionRule(rule_id=f"intrusion-{number}", polygon=_polygon(rng))
+        case _:
+            return AbsenceRule(rule_id=f"absence-{number}", polygon=_polygon(rng), duration_s=2.0)
+
+
+def _middle(rng: np.random.Generator) -> tuple[float, float]:
+    (left, right), (top, bottom) = WHERE
+    return float(rng.uniform(left, right)), float(rng.uniform(top, bottom))
+
+
+def _polygon(rng: np.random.Generator) -> tuple[Point, ...]:
+    """Four to six corners around a middle, within the picture."""
+    x, y = _middle(rng)
+    count = int(rng.integers(4, 7))
+    turns = 2 * np.pi * (np.arange(count) + rng.uniform(0.0, 0.6, count)) / count
+    radius = rng.uniform(*RADIUS)
+    corners = np.stack((x + radius * np.cos(turns), y + radius * np.sin(turns)), axis=1)
+    return tuple(Point(float(a), float(b)) for a, b in corners.clip(0.02, 0.98))
+
+
+def _polyline(rng: np.random.Generator) -> tuple[Point, ...]:
+    """A line of two or three points."""
+    x, y = _middle(rng)
+    turn, half = rng.uniform(0.0, np.pi), rng.uniform(*HALF_LINE)
+    way = np.array([np.cos(turn), np.sin(turn)])
+    bend = rng.normal(0.0, 0.04, 2) if rng.random() < 0.5 else None
+    places = [np.array([x, y]) - half * way, np.array([x, y]) + half * way]
+    if bend is not None:
+        places.insert(1, np.array([x, y]) + bend)
+    return tuple(Point(float(a), float(b)) for a, b in np.clip(places, 0.02, 0.98))
+
+
+class TrueBoxes:
+    """Tracker and rules, given what is truly in each analysed frame."""
+
+    def __init__(self, rules: tuple[Rule, ...], class_names: tuple[str, ...]) -> None:
+        self._classes = class_names
+        self._tracker = Tracker()
+        self._rules = RuleSet(rules, stream_id="truth", run=1, class_names=class_names, labels={})
+        self._last: Moment | None = None
+        self.events: list[Event] = []
+
+    def frame(self, time_s: float, objects: Sequence[SceneObject]) -> None:
+        """The next analysed frame; objects that are mostly hidden are not found."""
+        seen = [
+            thing
+            for thing in objects
+            if thing.visible >= LEAST_SEEN and thing.class_name in self._classes
+        ]
+        found = Detections(
+            xyxy=np.array([thing.xyxy for thing in seen], np.float32).reshape(-1, 4),
+            score=np.full(len(seen), 0.9, np.float32),
+            class_id=np.array([self._classes.index(thing.class_name) for thing in seen], np.int64),
+        )
+        self._last = Moment(time_s=time_s, utc_s=time_s, captured_s=time_s)
+        self.events += self._rules.advance(self._last, self._tracker.advance(found, time_s=time_s))
+
+    def finish(self) -> list[Event]:
+        """All events, with those of the end."""
+        if self._last is not None:
+            self.events += self._rules.finish(self._last)
+        return self.events
