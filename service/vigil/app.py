@@ -302,6 +302,7 @@ class _Scrape:
             redis_risks={kind: kind in risks for kind in RISK_KINDS},
             device=device,
             classes=self.manifest.classes,
+            drift=self.fleet.drift.readings(),
             verdicts=self._verdicts({stream.spec.stream_id for stream in self.fleet.book.all()}),
             labels=self.labels,
             crops=hosts.stages.crops(),

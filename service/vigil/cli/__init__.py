@@ -33,6 +33,7 @@ COMMANDS = {
     "bench": Entry("vigil.cli.bench", "bench", "Measure speed and density."),
     "train": Entry("vigil.cli.train", "train", "Train a model."),
     "models": Entry("vigil.cli.models", "models", "List, show and verify models."),
+    "verdicts": Entry("vigil.cli.verdicts", "verdicts", "What operators say of events."),
     "token": Entry("vigil.cli.token", "token", "Who may ask: make, list, revoke tokens."),
     "doctor": Entry("vigil.cli.doctor", "doctor", "What is wrong here, and what to do about it."),
     "backup": Entry("vigil.cli.backup", "backup", "Save the state, or put it back."),

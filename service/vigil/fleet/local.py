@@ -18,6 +18,7 @@ from vigil.fleet.admission import Admission
 from vigil.fleet.baselines import Baselines
 from vigil.fleet.book import StreamBook
 from vigil.fleet.contract import ClassResult, PictureResult, PushSession, Snapshot, Stream
+from vigil.fleet.drift import DriftWatch
 from vigil.fleet.host import HostKeeper
 from vigil.fleet.hosts import Hosts
 from vigil.fleet.intake import EventSink
@@ -37,6 +38,7 @@ from vigil.ipc.messages import (
     StreamHistory,
     StreamReport,
     TakeBaselines,
+    TracksEnded,
 )
 from vigil.metrics.service import StreamReading
 from vigil.rules.usual import Baseline
@@ -81,6 +83,7 @@ class LocalFleet:
             listener=self,
         )
         self.book = StreamBook(clock)
+        self.drift = DriftWatch()
         self._pictures = Pictures(self.hosts, manifest, settings.classifiers)
         self._secrets = secrets or SecretReader()
         self._baselines = Baselines(history, clock)
@@ -276,6 +279,9 @@ class LocalFleet:
     def heard(self, host: HostKeeper, parcel: Parcel[FromHost]) -> None:
         """A message of a host; events have gone to the outbox already."""
         match parcel.message:
+            case TracksEnded(stream_id=stream_id, score=score, fragments=fragments):
+                if stream_id in self._registry:
+                    self.drift.take(stream_id, score=score, fragments=fragments)
             case RunWanted(stream_id=stream_id):
                 self._spawn(self._grant_run(host, stream_id))
             case StreamHistory() as history:
@@ -415,6 +421,8 @@ class LocalFleet:
             running.change(wanted)
             await self._tell_baselines(running, stream_id)
             return
+        if wanted.source != held.source:
+            self.drift.forget(stream_id)
         await self.hosts.take_away(stream_id)  # a quarantined one, too, which has no host
         if wanted.enabled:
             self.book.set(
@@ -439,6 +447,7 @@ class LocalFleet:
         await self.hosts.take_away(stream_id)
         self.hosts.accounts.forget(stream_id)
         self._rates.forget(stream_id)
+        self.drift.forget(stream_id)
         self._lost_connections.pop(stream_id, None)
         self.book.remove(stream_id)
 

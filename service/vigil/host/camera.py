@@ -16,6 +16,7 @@ from vigil.host.engine_link import SlotPool
 from vigil.host.library_calls import LibraryCalls
 from vigil.host.picture_pool import PicturePool
 from vigil.host.run import Run
+from vigil.host.track_tally import TrackTally
 from vigil.ipc.messages import (
     FrameDone,
     FrameReady,
@@ -25,6 +26,7 @@ from vigil.ipc.messages import (
     StreamEvents,
     StreamHistory,
     StreamReport,
+    TracksEnded,
 )
 from vigil.redact import REDACTOR
 from vigil.rules import Moment
@@ -111,6 +113,7 @@ class Camera:
         self.library = LibraryCalls(context.clock)
         self._context = context
         self._witness = (witness,) if witness is not None else ()
+        self._tally = TrackTally()
         self._granted_run = 0
         self._run_granted = threading.Event()
         self._login = LoginGranted(stream_id=spec.stream_id)
@@ -299,6 +302,7 @@ class Camera:
         if samples := run.samples():
             stream_id = self.spec.stream_id
             self._context.send(StreamHistory(stream_id=stream_id, samples=tuple(samples)))
+        self._tell_of_tracks(run, tracks)
         analysed = Analysed(
             run=run.number,
             seq=frame.seq,
@@ -320,6 +324,15 @@ class Camera:
         """A picture that nobody was given may be written again."""
         if frame.picture is not None and frame.pool is not None and not frame.wishes:
             frame.pool.give_back(frame.picture)
+
+    def _tell_of_tracks(self, run: Run, tracks: tuple[Track, ...]) -> None:
+        block = self._tally.take(run.number, tracks)
+        if block is not None:
+            self._context.send(
+                TracksEnded(
+                    stream_id=self.spec.stream_id, score=block.score, fragments=block.fragments
+                )
+            )
 
     def take_dropped(self, frame: Frame, outcome: Outcome) -> None:
         """A frame came back without detections, or never left."""

@@ -204,6 +204,14 @@ class StreamHistory(Message, frozen=True, kw_only=True):
     samples: tuple[Sample, ...]
 
 
+class TracksEnded(Message, frozen=True, kw_only=True):
+    """What a camera's last tracks were like (see `vigil.host.track_tally.TrackBlock`)."""
+
+    stream_id: str
+    score: float
+    fragments: float
+
+
 class StreamStopped(Message, frozen=True, kw_only=True):
     """Nothing of the stream is left in this host; its counters are final."""
 
@@ -389,6 +397,7 @@ FromHost: TypeAlias = (
     | ReaderHangs
     | StreamStopped
     | StreamHistory
+    | TracksEnded
     | FrameWitnessed
     | PictureAnalysed
     | PictureClassified

@@ -50,6 +50,34 @@ class VerdictReading:
     of: int  # verdicts
 
 
+class Drift(Protocol):
+    """A camera's newest test of one kind against its own reference."""
+
+    @property
+    def stream_id(self) -> str:
+        """Which camera."""
+
+    @property
+    def of(self) -> str:
+        """Score or fragmentation."""
+
+    @property
+    def p_value(self) -> float:
+        """Of the test."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether that is below the level."""
+
+    @property
+    def reference(self) -> float:
+        """The mean before."""
+
+    @property
+    def current(self) -> float:
+        """The mean now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Everything that is read at the moment of a scrape."""
@@ -67,6 +95,7 @@ class Reading:
     device: dict[str, str]  # of the engine; empty while there is none
     classes: tuple[str, ...]
     verdicts: Sequence[VerdictReading] = ()
+    drift: Sequence[Drift] = ()
     labels: tuple[tuple[str, str], ...] = ()  # classifier and class, in the order of accounts
     crops: dict[CropOutcome, int] = field(default_factory=dict)
 
@@ -203,6 +232,7 @@ class _FleetCollector(Collector):
         yield _batches(reading)
         yield from _queues(reading)
         yield from _verdicts(reading)
+        yield from _drift(reading)
 
 
 def _frames(reading: Reading) -> Iterator[Metric]:
@@ -359,6 +389,28 @@ def _flags(name: str, help_text: str, label: str, values: dict[str, bool]) -> Me
     for value, holds in values.items():
         family.add_metric([value], float(holds))
     return family
+
+
+def _drift(reading: Reading) -> Iterator[Metric]:
+    labels = ("stream_id", "of")
+    p_value = GaugeMetricFamily(
+        "vigil_drift_p_value",
+        "Of the newest test whether a camera's tracks are as in its own reference. Not accuracy.",
+        labels=labels,
+    )
+    changed = GaugeMetricFamily("vigil_drift_changed", "1 where that is below 0.01.", labels=labels)
+    mean = GaugeMetricFamily(
+        "vigil_drift_mean",
+        "Mean track score, and share of tracks lost within the picture.",
+        labels=(*labels, "window"),
+    )
+    for each in reading.drift:
+        of = [each.stream_id, each.of]
+        p_value.add_metric(of, each.p_value)
+        changed.add_metric(of, float(each.changed))
+        mean.add_metric([*of, "reference"], each.reference)
+        mean.add_metric([*of, "current"], each.current)
+    yield from (p_value, changed, mean)
 
 
 def _buckets(bounds: Iterable[float], counts: list[int]) -> list[tuple[str, float]]:
