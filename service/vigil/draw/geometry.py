@@ -1,25 +1,36 @@
 """Zones and lines: translucent areas, and arrows towards the side that counts as right."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 
 from vigil.data import U8
 from vigil.draw.ink import LINE_COLOUR, ZONE_COLOURS, Pen, plate
-from vigil.spec import Direction, LineRule, Point, Rule, ZoneRule
+from vigil.spec import (
+    AreaRule,
+    Direction,
+    LineRule,
+    Point,
+    Rule,
+    StationaryRule,
+    TrafficRule,
+    ZoneRule,
+)
 
 Pixels = np.ndarray[tuple[int, int], np.dtype[np.int32]]
+Area: TypeAlias = ZoneRule | AreaRule | StationaryRule
 _FILL = 0.16  # how much of a zone's colour its area takes
 
 
 def draw_rules(image: U8, rules: Sequence[Rule], pen: Pen) -> None:
-    """Draw every zone, then every line, in place."""
-    zones = [rule for rule in rules if isinstance(rule, ZoneRule)]
-    for index, zone in enumerate(zones):
-        _zone(image, zone, ZONE_COLOURS[index % len(ZONE_COLOURS)], pen)
+    """Draw the area of every rule that has one, then every line, in place."""
+    areas = [rule for rule in rules if isinstance(rule, Area) and rule.polygon]
+    for index, area in enumerate(areas):
+        _zone(image, area, ZONE_COLOURS[index % len(ZONE_COLOURS)], pen)
     for rule in rules:
-        if isinstance(rule, LineRule):
+        if isinstance(rule, LineRule | TrafficRule):
             _line(image, rule, pen)
 
 
@@ -31,7 +42,7 @@ def pixels(points: Sequence[Point], image: U8) -> Pixels:
     return whole
 
 
-def _zone(image: U8, zone: ZoneRule, colour: tuple[int, int, int], pen: Pen) -> None:
+def _zone(image: U8, zone: Area, colour: tuple[int, int, int], pen: Pen) -> None:
     corners = pixels(zone.polygon, image)
     x, y, width, height = cv2.boundingRect(corners)
     part = image[max(y, 0) : y + height, max(x, 0) : x + width]
@@ -47,7 +58,7 @@ def _zone(image: U8, zone: ZoneRule, colour: tuple[int, int, int], pen: Pen) -> 
     )
 
 
-def _line(image: U8, line: LineRule, pen: Pen) -> None:
+def _line(image: U8, line: LineRule | TrafficRule, pen: Pen) -> None:
     points = pixels(line.points, image)
     cv2.polylines(image, [points], False, LINE_COLOUR, pen.line * 2, cv2.LINE_AA)
     for end in (points[0], points[-1]):

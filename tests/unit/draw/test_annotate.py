@@ -7,7 +7,15 @@ from vigil.data import Detections, Event, Phase, Track, TrackState
 from vigil.draw import EventLabels, Overlay, Trails, annotate
 from vigil.draw.history import describe
 from vigil.draw.ink import pen_for, text_size, track_colour
-from vigil.spec import Direction, LineRule, Point, ZoneRule
+from vigil.spec import (
+    Direction,
+    LineRule,
+    OccupancyRule,
+    Point,
+    StationaryRule,
+    TrafficRule,
+    ZoneRule,
+)
 
 GREY = np.full((360, 640, 3), 120, np.uint8)
 
@@ -61,6 +69,20 @@ def test_zones_are_tinted_inside_only() -> None:
     drawn = annotate(GREY, class_names=[], rules=[zone])
     assert (drawn[:160] == 120).all()
     assert (drawn[300, 300] != 120).any()
+
+
+def test_every_rule_with_an_area_or_a_line_is_drawn() -> None:
+    half = (Point(0, 0.5), Point(1, 0.5), Point(1, 1), Point(0, 1))
+    for rule in (
+        OccupancyRule(rule_id="o", polygon=half, above=1.0),
+        StationaryRule(rule_id="s", polygon=half, duration_s=9.0),
+        TrafficRule(rule_id="t", points=(Point(0, 0.8), Point(1, 0.8)), above=1.0),
+    ):
+        drawn = annotate(GREY, class_names=[], rules=[rule])
+        assert (drawn[:160] == 120).all()
+        assert (drawn[250:] != 120).any()
+    whole = annotate(GREY, class_names=[], rules=[OccupancyRule(rule_id="o", above=1.0)])
+    assert (whole == GREY).all()  # the whole picture has no outline
 
 
 def test_detections_are_drawn_with_their_class_even_an_unknown_one() -> None:
