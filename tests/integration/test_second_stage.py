@@ -1,8 +1,10 @@
 """A second stage on a running service: from crops of tracks to events, filters and metrics."""
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -12,12 +14,14 @@ import pytest
 from click.testing import CliRunner
 
 from tests.support.errors import refusal
+from tests.support.models import SCORE
 from tests.support.processes import named
 from tests.support.site import CALL_TIMEOUT_S, Status, spec_of
 from tests.support.videos import Clips
 from vigil.cli import main
-from vigil.v1 import events_pb2, rules_pb2, streams_pb2
-from vigil.v1.geometry_pb2 import Point
+from vigil.scene.still import render_still
+from vigil.v1 import events_pb2, rules_pb2, snapshots_pb2, streams_pb2
+from vigil.v1.geometry_pb2 import Box, Point
 
 WIDTH_PX, HEIGHT_PX, FPS = 320, 240, 10.0
 EVERYWHERE = [Point(x=x, y=y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
@@ -192,3 +196,76 @@ def test_an_engine_that_is_killed_costs_labels_nothing(shade_site: Any, two_shad
     shade_site.wait_online("killed", timeout_s=60)
     assert labelled(first.cursor).event.event_seq > first.event.event_seq
     shade_site.remove("killed")
+
+
+def test_a_detection_and_a_class_are_explained(shade_site: Any, two_shades: str) -> None:
+    shade_site.add("why", two_shades, detect_fps=FPS, source_loop=True)
+    shade_site.wait_online("why", timeout_s=60)
+
+    def explain(**fields: Any) -> tuple[Any, Any]:
+        request = snapshots_pb2.ExplainDetectionRequest(stream_id="why", **fields)
+        answer = shade_site.snapshots.ExplainDetection(request, timeout=60)
+        return answer, cv2.imdecode(np.frombuffer(answer.jpeg, np.uint8), cv2.IMREAD_COLOR)
+
+    answer, picture = explain()
+    assert answer.class_name == "person"
+    assert answer.score == pytest.approx(SCORE, abs=0.01)
+    assert picture.shape == (HEIGHT_PX, WIDTH_PX, 3)
+    assert explain(class_name="dog")[0].class_name == "dog"
+
+    request = snapshots_pb2.GetSnapshotRequest(stream_id="why")
+    found = shade_site.snapshots.GetSnapshot(request, timeout=60).detections
+    track_id = next(one.track_id for one in found if one.track_id)
+    assert explain(track_id=track_id)[0].score == pytest.approx(SCORE, abs=0.01)
+
+    bright, picture = explain(bbox=Box(x1=0.6, y1=0.4, x2=0.8, y2=0.8), classifier="shade")
+    assert bright.class_name == "bright"
+    heated = np.abs(picture.astype(int) - 235).max(axis=2)
+    assert heated[100:180, 200:250].mean() > 30, "the box is hot"
+    assert heated[150:, 275:].max() < 30, "and what is beside it is not"
+
+    for fields, code, said in (
+        ({"class_name": "cat"}, grpc.StatusCode.INVALID_ARGUMENT, "person, car, dog"),
+        ({"classifier": "van"}, grpc.StatusCode.INVALID_ARGUMENT, "loaded: shade"),
+        ({"track_id": 4711}, grpc.StatusCode.FAILED_PRECONDITION, "track 4711"),
+        ({"stream_id": "nobody"}, grpc.StatusCode.NOT_FOUND, "nobody"),
+    ):
+        wrong = snapshots_pb2.ExplainDetectionRequest(**{"stream_id": "why", **fields})
+        refused, message, _ = refusal(
+            lambda wrong=wrong: shade_site.snapshots.ExplainDetection(wrong, timeout=60)  # type: ignore[misc]
+        )
+        assert refused is code
+        assert said in message
+    shade_site.remove("why")
+
+
+def test_the_command_line_explains_a_picture_and_a_stream(
+    shade_site: Any, two_shades: str, tmp_path: Path
+) -> None:
+    shade_site.add("told", two_shades, detect_fps=FPS, source_loop=True)
+    shade_site.wait_online("told", timeout_s=60)
+    output = tmp_path / "why.jpg"
+    address = ("--address", shade_site.vigil.addresses.grpc)
+    told = CliRunner().invoke(
+        main, ("explain", "--stream", "told", "--output", str(output), *address)
+    )
+    assert told.exit_code == 0, told.output
+    assert told.output.startswith("person 0.88")
+    shade_site.remove("told")
+
+    cv2.imwrite(str(tmp_path / "street.png"), render_still(43, width_px=640, height_px=360).image)
+    picture = ("explain", str(tmp_path / "street.png"), "--output", str(tmp_path / "why.png"))
+    told = CliRunner().invoke(main, (*picture, "--class", "person", "--json"))
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.output)["class"] == "person"
+    drawn = cv2.imread(str(tmp_path / "why.png"))
+    assert drawn.shape == (360, 640, 3)
+    for wrong, said in (
+        ((*picture, "--class", "unicorn"), "it knows person"),
+        ((*picture, "--track", "1"), "goes with --stream"),
+        ((*picture, "--box", "0.5,0.5,0.4,0.6"), "X1 < X2"),
+        (("explain", "--output", "x.jpg"), "one of them"),
+    ):
+        refused = CliRunner().invoke(main, wrong)
+        assert refused.exit_code in (1, 2)
+        assert said in refused.output

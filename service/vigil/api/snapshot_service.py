@@ -3,8 +3,8 @@
 from typing import Any
 
 from vigil.api.results import snapshot_message
-from vigil.errors import FieldViolation, InvalidRequest, NotServedYet
-from vigil.fleet.contract import Fleet
+from vigil.errors import FieldViolation, InvalidRequest
+from vigil.fleet.contract import ExplainTarget, Fleet
 from vigil.v1 import snapshots_pb2, snapshots_pb2_grpc
 
 MAX_WIDTH_PX = 16_384
@@ -32,5 +32,32 @@ class SnapshotService(snapshots_pb2_grpc.SnapshotServiceServicer):
     async def ExplainDetection(  # noqa: N802
         self, request: snapshots_pb2.ExplainDetectionRequest, context: Any
     ) -> snapshots_pb2.ExplainDetectionResponse:
-        """Not served yet."""
-        raise NotServedYet("SnapshotService.ExplainDetection is not served by this version")
+        """A heat map on the last analysed frame of a stream."""
+        if not request.stream_id:
+            raise InvalidRequest([FieldViolation("stream_id", "is empty; name the stream")])
+        explained = await self._fleet.explain(request.stream_id, _target(request))
+        return snapshots_pb2.ExplainDetectionResponse(
+            jpeg=explained.jpeg, class_name=explained.class_name, score=explained.score
+        )
+
+
+def _target(request: snapshots_pb2.ExplainDetectionRequest) -> ExplainTarget:
+    """What is to be explained. Raises InvalidRequest."""
+    named, box = request.WhichOneof("target"), request.bbox
+    xyxy = (box.x1, box.y1, box.x2, box.y2)
+    if named == "bbox" and not (
+        all(0.0 <= value <= 1.0 for value in xyxy) and box.x1 < box.x2 and box.y1 < box.y2
+    ):
+        raise InvalidRequest(
+            [
+                FieldViolation(
+                    "bbox", "give x1 < x2 and y1 < y2, fractions of the picture from 0 to 1"
+                )
+            ]
+        )
+    return ExplainTarget(
+        track_id=request.track_id if named == "track_id" else None,
+        xyxy=xyxy if named == "bbox" else None,
+        class_name=request.class_name if named == "class_name" else "",
+        classifier=request.classifier,
+    )

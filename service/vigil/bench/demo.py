@@ -18,6 +18,7 @@ from vigil.spec import (
     Pace,
     Point,
     Rule,
+    SecondStage,
     StreamSpec,
     TrackRule,
     ZoneRule,
@@ -26,6 +27,8 @@ from vigil.spec import Source as SpecSource
 from vigil.v1 import streams_pb2
 
 STREAM_ID = "demo"
+CLASSIFIER = "vigil-vehicle-type"
+SECOND_STAGE = SecondStage(classifier=CLASSIFIER, classes=("car", "motorcycle", "bus", "truck"))
 RULES: tuple[Rule, ...] = (
     ZoneRule(
         rule_id="lower-half",
@@ -182,5 +185,6 @@ def _spec(source: Source, detect_fps: float) -> StreamSpec:
         source=SpecSource(uri=source.uri, pace=Pace.REAL_TIME),
         detect_fps=detect_fps,
         rules=RULES,
+        second_stages=(SECOND_STAGE,),
         labels={"site": "demo"},
     )

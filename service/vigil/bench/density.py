@@ -17,7 +17,7 @@ from vigil.events.embedded import EmbeddedRedis
 from vigil.events.reader import follow
 from vigil.metrics.page import STAGES
 from vigil.metrics.usage import process_cpu_s
-from vigil.spec import MarkerRule, Pace, Source, StreamSpec
+from vigil.spec import MarkerRule, Pace, SecondStage, Source, StreamSpec
 
 ENOUGH_ANALYSED = 0.99
 LATENCY_LIMIT_S = 0.25
@@ -46,6 +46,7 @@ class Step:
     stage_mean_ms: dict[str, float]
     stage_cpu_share: dict[str, float]  # of one core
     batch_mean: float
+    crops: int  # that a second stage classified
     memory_mib: dict[str, float]
     dropped: dict[str, int]
 
@@ -83,6 +84,7 @@ def measure_step(
     seconds: float,
     model: str,
     log_path: Path,
+    classifier: str = "",
 ) -> Step:
     """Start a service, run so many streams of the clip, and measure for ``seconds`` after warm-up.
 
@@ -101,12 +103,19 @@ def measure_step(
                 settings={
                     **({"VIGIL_MODEL__NAME": model} if model else {}),
                     "VIGIL_HOSTS__MAX_LOAD": "0",  # what it cannot hold is what is looked for
+                    **({"VIGIL_ENGINE__CLASSIFIERS": classifier} if classifier else {}),
                 },
                 log=log,
             )
         )
         return asyncio.run(
-            _measure(vigil, redis, profile, clip=clip, streams=streams, seconds=seconds)
+            _measure(
+                vigil,
+                redis,
+                profile,
+                specs=[_spec(profile, clip, number, classifier) for number in range(streams)],
+                seconds=seconds,
+            )
         )
 
 
@@ -145,10 +154,10 @@ async def _measure(
     redis: EmbeddedRedis,
     profile: Profile,
     *,
-    clip: Path,
-    streams: int,
+    specs: list[StreamSpec],
     seconds: float,
 ) -> Step:
+    streams = len(specs)
     arrivals: list[tuple[float, float]] = []  # (UTC of arrival, latency)
 
     async def consume() -> None:
@@ -159,8 +168,8 @@ async def _measure(
 
     consuming = asyncio.create_task(consume())
     async with StreamClient(vigil.addresses.grpc) as client:
-        for number in range(streams):
-            await client.add(_spec(profile, clip, number))
+        for spec in specs:
+            await client.add(spec)
             # cameras are not in step with each other: spread them over a frame's interval of analysis
             await asyncio.sleep(1 / profile.detect_fps / streams)
         await asyncio.sleep(WARM_UP_S)
@@ -209,6 +218,10 @@ async def _measure(
             if name in _WORK
         },
         batch_mean=round(batch_mean, 2),
+        crops=int(
+            after.total("vigil_crops_total", outcome="classified")
+            - before.total("vigil_crops_total", outcome="classified")
+        ),
         memory_mib=memory,
         dropped={
             name: count for name, count in outcomes.items() if name.startswith("dropped") and count
@@ -216,12 +229,13 @@ async def _measure(
     )
 
 
-def _spec(profile: Profile, clip: Path, number: int) -> StreamSpec:
+def _spec(profile: Profile, clip: Path, number: int, classifier: str) -> StreamSpec:
     return StreamSpec(
         stream_id=f"camera-{number:03d}",
         source=Source(uri=clip.as_uri(), pace=Pace.REAL_TIME, loop=True),
         detect_fps=profile.detect_fps,
         rules=(MarkerRule(rule_id="frames"),),
+        second_stages=(SecondStage(classifier=classifier),) if classifier else (),
     )
 
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "stream": Entry("vigil.cli.stream", "stream", "Add, change, show and watch streams."),
     "events": Entry("vigil.cli.events", "events", "Follow events, or replay them."),
     "detect": Entry("vigil.cli.detect", "detect", "Analyse a picture or video offline."),
+    "explain": Entry("vigil.cli.explain", "explain", "Show what in a picture a model goes by."),
     "evaluate": Entry("vigil.cli.evaluate", "evaluate", "Measure accuracy on a labelled set."),
     "bench": Entry("vigil.cli.bench", "bench", "Measure speed and density."),
     "train": Entry("vigil.cli.train", "train", "Train a model."),

@@ -34,6 +34,7 @@ def bench() -> None:
 @click.option("--streams", type=click.IntRange(min=1), help="Measure this number only.")
 @click.option("--seconds", default=30.0, show_default=True, help="Measured time a step.")
 @click.option("--model", default="", help="Empty: the service's default.")
+@click.option("--second-stage", "classifier", default="", help="Classify every track's crops, too.")
 @click.option(
     "--video",
     type=click.Path(path_type=Path, exists=True),
@@ -51,6 +52,7 @@ def density(
     streams: int | None,
     seconds: float,
     model: str,
+    classifier: str,
     video: Path | None,
     bound: bool,
     picture: Path | None,
@@ -72,7 +74,13 @@ def density(
     def measure(count: int) -> Step:
         with console.status(f"{count} streams for {seconds:g} s …"):
             return measure_step(
-                profile, clip, streams=count, seconds=seconds, model=name, log_path=log_path
+                profile,
+                clip,
+                streams=count,
+                seconds=seconds,
+                model=name,
+                classifier=classifier,
+                log_path=log_path,
             )
 
     def alone(count: int) -> Alone:

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from vigil.bench.demo import Source, failures, play
+from vigil.bench.demo import CLASSIFIER, Source, failures, play
 from vigil.bench.embedded import EmbeddedVigil
 from vigil.cli.demo_report import show_event, show_status, summary
 from vigil.events.embedded import EmbeddedRedis
@@ -48,7 +48,10 @@ def demo(
                     folder / "state",
                     redis_url=redis.url,
                     file_roots=played.file_roots,
-                    settings={"VIGIL_GRPC__REFLECTION": "true"},
+                    settings={
+                        "VIGIL_GRPC__REFLECTION": "true",
+                        "VIGIL_ENGINE__CLASSIFIERS": CLASSIFIER,
+                    },
                     log=log_file,
                 )
             )

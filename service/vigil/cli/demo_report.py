@@ -6,7 +6,7 @@ from rich.console import Console
 
 from vigil.accuracy.events import score_events
 from vigil.accuracy.scene_boxes import FoundBox, score_boxes
-from vigil.bench.demo import RULES, DemoRun
+from vigil.bench.demo import CLASSIFIER, RULES, DemoRun
 from vigil.bench.scrape import percentile
 from vigil.data import Event, Phase
 from vigil.scene.film import FilmTruth
@@ -22,6 +22,10 @@ def show_event(console: Console, event: Event) -> None:
     if event.type in _SILENT:
         if event.type == "track" and event.phase is Phase.NEW:
             console.print(f"  {_clock(event)}  [dim]{event.class_name} {event.track_id} seen[/dim]")
+        if event.type == "track" and event.phase is Phase.END and (said := type_of(event)):
+            console.print(
+                f"  {_clock(event)}  [dim]{event.class_name} {event.track_id} was {said}[/dim]"
+            )
         return
     colour = _COLOURS.get(event.type, "white")
     direction = event.attributes.get("direction")
@@ -29,7 +33,14 @@ def show_event(console: Console, event: Event) -> None:
         f"  {_clock(event)}  [{colour}]{event.type:<11}[/{colour}] {event.rule_id:<11} "
         f"{event.class_name} {event.track_id}"
         f"{f' to the {direction}' if direction else ''}  score {event.score or 0:.2f}"
+        f"{f'  type {said}' if (said := type_of(event)) else ''}"
     )
+
+
+def type_of(event: Event) -> str:
+    """What the second stage says of the event's object, such as ``truck 0.93``; empty where it is silent."""
+    said = event.attributes.get(CLASSIFIER)
+    return f"{said['class']} {said['probability']}" if isinstance(said, dict) else ""
 
 
 def show_status(console: Console, status: streams_pb2.StreamStatus) -> None:

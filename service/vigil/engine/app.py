@@ -12,6 +12,7 @@ import torch
 from vigil.clock import Clock, SystemClock
 from vigil.engine.classifiers import open_classifiers
 from vigil.engine.crop_queue import MAX_CROPS
+from vigil.engine.explainer import Explainer, Question, refusal
 from vigil.engine.host_link import HostLink
 from vigil.engine.queue import BatchQueue, Waiting
 from vigil.engine.runner import Runner
@@ -27,6 +28,8 @@ from vigil.ipc.messages import (
     EngineReady,
     EngineSettings,
     EngineToHost,
+    ExplainReady,
+    FrameReady,
     FromEngine,
     HostToEngine,
     StopProcess,
@@ -56,6 +59,7 @@ class Engine:
         page: Page,
         clock: Clock,
         classifiers: Mapping[str, CropClassifier] | None = None,
+        explainer: Explainer | None = None,
     ) -> None:
         self._control = control
         self._runner = runner
@@ -64,6 +68,7 @@ class Engine:
         self._clock = clock
         self._links: dict[str, HostLink] = {}
         self._second_stage = SecondStage(classifiers or {}, self._links, page=page, clock=clock)
+        self._explainer = explainer
         self._selector = selectors.DefaultSelector()
         self._stopping = False
         self._suspects = Suspects()
@@ -72,6 +77,8 @@ class Engine:
         """Serve until told to stop, or until the service is gone."""
         self._control.sock.setblocking(False)
         self._selector.register(self._control, selectors.EVENT_READ)
+        if self._explainer is not None:
+            self._selector.register(self._explainer.wake, selectors.EVENT_READ)
         while not self._stopping:
             self._run_once()
         self._flush()
@@ -94,6 +101,8 @@ class Engine:
         for key, mask in self._selector.select(timeout_s):
             if key.fileobj is self._control:
                 self._obey()
+            elif key.data is None:
+                self._tell_explained()
             elif mask & selectors.EVENT_READ:
                 self._accept(key.data)
 
@@ -153,13 +162,28 @@ class Engine:
             return
         now_s = self._clock.monotonic_s()
         for parcel in parcels:
-            if isinstance(parcel.message, CropReady):
-                self._second_stage.offer(link, parcel.message)
-                continue
-            self._page.times.observe("queue", now_s - parcel.message.ready_s)
-            replaced = self._queue.offer(Waiting(link.host_id, parcel.message, now_s))
-            if replaced is not None:
-                link.dropped_newer(replaced.frame)
+            match parcel.message:
+                case CropReady() as crop:
+                    self._second_stage.offer(link, crop)
+                case ExplainReady() as asked:
+                    self._explain(link, asked, parcel.payload())
+                case FrameReady() as frame:
+                    self._page.times.observe("queue", now_s - frame.ready_s)
+                    replaced = self._queue.offer(Waiting(link.host_id, frame, now_s))
+                    if replaced is not None:
+                        link.dropped_newer(replaced.frame)
+
+    def _explain(self, link: HostLink, asked: ExplainReady, pixels: bytes) -> None:
+        if self._explainer is None:
+            link.explained(refusal(asked, "unavailable", "this engine explains nothing"))
+        else:
+            self._explainer.ask(Question(link.host_id, asked, pixels))
+
+    def _tell_explained(self) -> None:
+        assert self._explainer is not None
+        for host_id, done in self._explainer.answers():
+            if host_id in self._links:  # else its host is gone, and who asked with it
+                self._links[host_id].explained(done)
 
     def _infer_next(self) -> None:
         now_s = self._clock.monotonic_s()
@@ -294,6 +318,7 @@ def main(fd: int) -> int:
         page=page,
         clock=SystemClock(),
         classifiers=classifiers,
+        explainer=Explainer(manifest, {name: one.manifest for name, one in classifiers.items()}),
     )
     page.beat(time.monotonic())  # before anyone looks for it
     control.send(

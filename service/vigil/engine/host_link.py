@@ -8,6 +8,7 @@ from vigil.ipc.messages import (
     CropDone,
     CropReady,
     EngineToHost,
+    ExplainDone,
     FrameDone,
     FrameReady,
     HostToEngine,
@@ -77,6 +78,10 @@ class HostLink:
     def crop_dropped(self, crop: CropReady, outcome: CropOutcome) -> None:
         """Give a crop's slot back without an answer."""
         self._give_back(CropDone(slot=crop.slot, outcome=outcome))
+
+    def explained(self, done: ExplainDone) -> None:
+        """Send the answer to a question."""
+        self._give_back(done)
 
     def flush(self) -> bool:
         """Send what waits; True if nothing waits any more. Raises ChannelClosed."""

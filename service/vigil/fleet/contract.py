@@ -86,6 +86,27 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     found: tuple[Found, ...]
 
 
+class ExplainTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be explained: of ``track_id`` and ``xyxy`` (normalised) at most one names the object.
+
+    ``class_name`` is the class that is asked about, the surest if empty. ``classifier`` is a second stage's
+    model, asked about the object's crop; the detector if empty.
+    """
+
+    track_id: int | None = None
+    xyxy: tuple[float, float, float, float] | None = None
+    class_name: str = ""
+    classifier: str = ""
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """A heat map on a stream's newest analysed picture as JPEG, and what it speaks for."""
+
+    jpeg: bytes
+    class_name: str
+    score: float
+
+
 class PushSession(Protocol):
     """Frames that a client pushes into one stream; leaving the context ends its run."""
 
@@ -159,6 +180,13 @@ class Fleet(Protocol):
         """The curve that a rule with a learnt limit goes by; no edge: above where that is learnt.
 
         Raises UnknownStream, UnknownBaseline.
+        """
+
+    async def explain(self, stream_id: str, target: ExplainTarget) -> Explanation:
+        """What in a stream's newest analysed picture made the model say so.
+
+        Raises UnknownStream, InvalidRequest (a class or classifier that is not there), NoFrame, Busy,
+        Unavailable.
         """
 
     async def open_push(self, spec: StreamSpec) -> PushSession:

@@ -13,11 +13,26 @@ from msgspec.structs import replace
 
 from vigil.clock import Clock
 from vigil.data import OfflineReason, StreamState
-from vigil.errors import Busy, StreamExists, Unavailable, VigilError
+from vigil.errors import (
+    Busy,
+    FieldViolation,
+    InvalidRequest,
+    StreamExists,
+    Unavailable,
+    VigilError,
+)
 from vigil.fleet.admission import Admission
 from vigil.fleet.baselines import Baselines
 from vigil.fleet.book import StreamBook
-from vigil.fleet.contract import ClassResult, PictureResult, PushSession, Snapshot, Stream
+from vigil.fleet.contract import (
+    ClassResult,
+    ExplainTarget,
+    Explanation,
+    PictureResult,
+    PushSession,
+    Snapshot,
+    Stream,
+)
 from vigil.fleet.drift import DriftWatch
 from vigil.fleet.host import HostKeeper
 from vigil.fleet.hosts import Hosts
@@ -71,6 +86,7 @@ class LocalFleet:
         history: History,
     ) -> None:
         self._settings = settings
+        self._manifest = manifest
         self._registry = registry
         self._clock = clock
         self._on_restart = on_restart
@@ -221,6 +237,26 @@ class LocalFleet:
     async def baseline(self, stream_id: str, rule_id: str, edge: str) -> Baseline:
         """The curve that a rule with a learnt limit goes by."""
         return await self._baselines.one(self.get(stream_id).spec, rule_id, edge)
+
+    async def explain(self, stream_id: str, target: ExplainTarget) -> Explanation:
+        """What in the next analysed picture of a stream made the model say so."""
+        stream = self.get(stream_id)
+        classes = self._classes_of(target.classifier)
+        if target.class_name and target.class_name not in classes:
+            raise InvalidRequest(
+                [FieldViolation("class_name", f"is none of the model's: {', '.join(classes)}")]
+            )
+        return await self._pictures.explain(stream, target)
+
+    def _classes_of(self, classifier: str) -> tuple[str, ...]:
+        """The classes of a loaded classifier, or of the detector. Raises InvalidRequest."""
+        if not classifier:
+            return self._manifest.classes
+        infos = {info.name: info for info in self._settings.classifiers}
+        if classifier not in infos:
+            loaded = ", ".join(infos) or "none"
+            raise InvalidRequest([FieldViolation("classifier", f"is not loaded; loaded: {loaded}")])
+        return infos[classifier].classes
 
     async def open_push(self, spec: StreamSpec) -> PushSession:
         """Frames of a client, into a registered stream or one that lives as long as the session."""

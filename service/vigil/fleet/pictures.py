@@ -1,7 +1,15 @@
 """Pictures that clients send or ask for, answered by hosts."""
 
 from vigil.errors import NoFrame, Unavailable
-from vigil.fleet.contract import ClassResult, FrameResult, PictureResult, Snapshot, Stream
+from vigil.fleet.contract import (
+    ClassResult,
+    ExplainTarget,
+    Explanation,
+    FrameResult,
+    PictureResult,
+    Snapshot,
+    Stream,
+)
 from vigil.fleet.host import HostKeeper
 from vigil.fleet.hosts import Hosts
 from vigil.fleet.requests import (
@@ -9,6 +17,7 @@ from vigil.fleet.requests import (
     found_of,
     picture_result,
     raise_no_snapshot,
+    raise_not_explained,
     raise_refusal,
 )
 from vigil.ipc.channel import Parcel
@@ -16,10 +25,12 @@ from vigil.ipc.messages import (
     AnalysePicture,
     ClassifierInfo,
     ClassifyPicture,
+    ExplainSnapshot,
     FromHost,
     PictureAnalysed,
     PictureClassified,
     PushFrame,
+    SnapshotExplained,
     SnapshotTaken,
     TakeSnapshot,
 )
@@ -46,6 +57,8 @@ class Pictures:
                 self._requests.answer_class(answer)
             case SnapshotTaken() as answer:
                 self._requests.answer_snapshot(answer, parcel.payload())
+            case SnapshotExplained() as answer:
+                self._requests.answer_explanation(answer, parcel.payload())
 
     def host_ended(self, host_id: str) -> None:
         """The answers of this host will not come."""
@@ -111,17 +124,13 @@ class Pictures:
 
     async def snapshot(self, stream: Stream, *, annotated: bool, max_width_px: int) -> Snapshot:
         """The next analysed picture of a stream. Raises NoFrame, Busy, Unavailable."""
-        stream_id, state = stream.spec.stream_id, stream.status.state
-        host = self._hosts.host_of(stream_id)
-        if host is None or not state.has_pictures:
-            raise NoFrame(
-                f"stream {stream_id!r} is {state.value} and has no picture; "
-                "WatchStreams tells when it is online"
-            )
-        host.expect_process()
+        host = self._host_with_pictures(stream)
         number, future = self._requests.ask_snapshot(host.host_id)
         request = TakeSnapshot(
-            request_id=number, stream_id=stream_id, annotated=annotated, max_width_px=max_width_px
+            request_id=number,
+            stream_id=stream.spec.stream_id,
+            annotated=annotated,
+            max_width_px=max_width_px,
         )
         host.send(request)
         answer, jpeg = await self._requests.answer(number, future)
@@ -135,6 +144,34 @@ class Pictures:
             seq=answer.seq,
             found=found_of(answer.found, self._manifest.classes),
         )
+
+    async def explain(self, stream: Stream, target: ExplainTarget) -> Explanation:
+        """A heat map on the next analysed picture of a stream. Raises NoFrame, Busy, Unavailable."""
+        host = self._host_with_pictures(stream)
+        number, future = self._requests.ask_explanation(host.host_id)
+        request = ExplainSnapshot(
+            request_id=number,
+            stream_id=stream.spec.stream_id,
+            track_id=target.track_id,
+            xyxy=target.xyxy,
+            class_name=target.class_name,
+            classifier=target.classifier,
+        )
+        host.send(request)
+        answer, jpeg = await self._requests.answer(number, future)
+        raise_not_explained(answer)
+        return Explanation(jpeg=jpeg, class_name=answer.class_name, score=answer.score)
+
+    def _host_with_pictures(self, stream: Stream) -> HostKeeper:
+        stream_id, state = stream.spec.stream_id, stream.status.state
+        host = self._hosts.host_of(stream_id)
+        if host is None or not state.has_pictures:
+            raise NoFrame(
+                f"stream {stream_id!r} is {state.value} and has no picture; "
+                "WatchStreams tells when it is online"
+            )
+        host.expect_process()
+        return host
 
     def _result(self, answer: PictureAnalysed) -> PictureResult:
         return picture_result(answer, classes=self._manifest.classes, model=self._manifest.name)

@@ -6,7 +6,13 @@ from typing import TypeVar
 
 from vigil.errors import Busy, FieldViolation, InvalidRequest, NoFrame, Unavailable, UnreadableImage
 from vigil.fleet.contract import Found, PictureResult
-from vigil.ipc.messages import FoundObject, PictureAnalysed, PictureClassified, SnapshotTaken
+from vigil.ipc.messages import (
+    FoundObject,
+    PictureAnalysed,
+    PictureClassified,
+    SnapshotExplained,
+    SnapshotTaken,
+)
 
 Answer = TypeVar("Answer")
 
@@ -22,6 +28,7 @@ class Requests:
         self._pictures: dict[int, asyncio.Future[PictureAnalysed]] = {}
         self._classified: dict[int, asyncio.Future[PictureClassified]] = {}
         self._snapshots: dict[int, asyncio.Future[tuple[SnapshotTaken, bytes]]] = {}
+        self._explanations: dict[int, asyncio.Future[tuple[SnapshotExplained, bytes]]] = {}
         self._host_of: dict[int, str] = {}
 
     def ask_picture(self, host_id: str) -> tuple[int, asyncio.Future[PictureAnalysed]]:
@@ -41,6 +48,20 @@ class Requests:
         number = self._next(host_id)
         self._snapshots[number] = asyncio.get_running_loop().create_future()
         return number, self._snapshots[number]
+
+    def ask_explanation(
+        self, host_id: str
+    ) -> tuple[int, asyncio.Future[tuple[SnapshotExplained, bytes]]]:
+        """A number for an explanation, and the future of its answer. Raises Busy."""
+        number = self._next(host_id)
+        self._explanations[number] = asyncio.get_running_loop().create_future()
+        return number, self._explanations[number]
+
+    def answer_explanation(self, answer: SnapshotExplained, jpeg: bytes) -> None:
+        """A host answered."""
+        future = self._explanations.get(answer.request_id)
+        if future is not None and not future.done():
+            future.set_result((answer, jpeg))
 
     def answer_picture(self, answer: PictureAnalysed) -> None:
         """A host answered."""
@@ -73,6 +94,7 @@ class Requests:
         self._pictures.pop(number, None)
         self._classified.pop(number, None)
         self._snapshots.pop(number, None)
+        self._explanations.pop(number, None)
         self._host_of.pop(number, None)
 
     def host_ended(self, host_id: str) -> None:
@@ -82,6 +104,7 @@ class Requests:
                 self._pictures.get(number)
                 or self._classified.get(number)
                 or self._snapshots.get(number)
+                or self._explanations.get(number)
             )
             if future is not None and not future.done():
                 future.set_exception(
@@ -112,6 +135,17 @@ def raise_no_snapshot(answer: SnapshotTaken) -> None:
     """Raise where the host had no picture to give."""
     if answer.error:
         raise NoFrame(answer.error)
+
+
+def raise_not_explained(answer: SnapshotExplained) -> None:
+    """Raise what the refusal of a host or the engine means; nothing where it answered."""
+    match answer.error_kind:
+        case "no_picture":
+            raise NoFrame(answer.error)
+        case "busy":
+            raise Busy(answer.error)
+        case "unavailable":
+            raise Unavailable(answer.error)
 
 
 def found_of(objects: tuple[FoundObject, ...], classes: tuple[str, ...]) -> tuple[Found, ...]:

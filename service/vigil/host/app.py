@@ -22,6 +22,7 @@ from vigil.host.classifying import Classifying
 from vigil.host.confinement import confine
 from vigil.host.context import HostContext, Transit, detections_of
 from vigil.host.engine_link import EngineLink
+from vigil.host.explanations import Explanations
 from vigil.host.golden import HeldClip, tell_of
 from vigil.host.http_proxy import HttpProxy
 from vigil.host.pictures import Pictures
@@ -36,6 +37,7 @@ from vigil.ipc.messages import (
     ClassifyPicture,
     DetachEngine,
     EndPush,
+    ExplainSnapshot,
     FrameDone,
     FromHost,
     HostReady,
@@ -126,6 +128,7 @@ class Host:
         self._classifying = Classifying(self._context, answers)
         self._pushes = Pushes(self._context, answers, self._worker)
         self._snapshots = Snapshots(self._context, self._worker)
+        self._explanations = Explanations(self._context, self._worker)
         self._rooms: dict[str, Room] = {}
         self._page = page
         self._selector = selectors.DefaultSelector()
@@ -181,6 +184,9 @@ class Host:
             else:
                 crop.dropped()
 
+        for then, answer in results.explained:
+            then(answer)
+
     def _lose_engine(self) -> None:
         if self._engine.channel is not None:
             self._selector.unregister(self._engine.channel)
@@ -190,6 +196,8 @@ class Host:
         for crop in lost.crops:
             self._page.count_crop("dropped_error")
             crop.dropped()
+        for then, answer in lost.explained:
+            then(answer)
 
     def _obey(self) -> None:
         try:
@@ -237,6 +245,8 @@ class Host:
                     self._pushes.end(self._rooms[stream_id].camera)
             case TakeSnapshot() as request:
                 self._snapshots.take(request, self._camera(request.stream_id))
+            case ExplainSnapshot() as request:
+                self._explanations.explain(request, self._camera(request.stream_id))
             case StopProcess():
                 self._stopping = True
             case HostSettings():

@@ -4,8 +4,9 @@ import queue
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from vigil.data import F32, U8
 from vigil.ipc.channel import Channel, ChannelClosed, limit_sending
@@ -13,6 +14,8 @@ from vigil.ipc.messages import (
     CropDone,
     CropReady,
     EngineToHost,
+    ExplainDone,
+    ExplainReady,
     FrameDone,
     FrameReady,
     HostToEngine,
@@ -91,11 +94,16 @@ class CropSlots:
         return transit
 
 
+Explained: TypeAlias = Callable[[ExplainDone], None]
+"""What to do with an explanation, on the host's loop."""
+
+
 class Returned(NamedTuple, Generic[Carried]):
-    """What the engine gave back, in its order."""
+    """What the engine gave back, each kind in its order."""
 
     frames: list[tuple[Carried, FrameDone]]
     crops: list[tuple[CropTransit, CropDone]]
+    explained: list[tuple[Explained, ExplainDone]]
 
 
 class Lost(NamedTuple, Generic[Carried]):
@@ -103,6 +111,7 @@ class Lost(NamedTuple, Generic[Carried]):
 
     frames: list[Carried]
     crops: list[CropTransit]
+    explained: list[tuple[Explained, ExplainDone]]
 
 
 class EngineLink(Generic[Carried]):
@@ -114,6 +123,7 @@ class EngineLink(Generic[Carried]):
         self._channel: Channel[HostToEngine, EngineToHost] | None = None
         self._attached = threading.Event()
         self._in_transit: dict[int, InTransit[Carried]] = {}  # by slot
+        self._asked: dict[int, Explained] = {}  # by request
 
     @property
     def channel(self) -> Channel[HostToEngine, EngineToHost] | None:
@@ -152,7 +162,12 @@ class EngineLink(Generic[Carried]):
                 transit.pool.give_back(slot)
                 lost.append(transit.carried)
         taken = [self.crops.take_back(slot) for slot in list(self.crops.in_transit)]
-        return Lost(lost, [crop for crop in taken if crop is not None])
+        asked, self._asked = self._asked, {}
+        return Lost(
+            lost,
+            [crop for crop in taken if crop is not None],
+            [(then, _unanswered(request_id)) for request_id, then in asked.items()],
+        )
 
     def submit(self, frame: FrameReady, *, pool: SlotPool, carried: Carried) -> bool:
         """Hand a written slot to the engine; False, with the slot free again, if there is none."""
@@ -185,13 +200,29 @@ class EngineLink(Generic[Carried]):
             return self.crops.take_back(crop.slot) is None
         return True
 
+    def explain(self, asked: ExplainReady, *, pixels: bytes, then: Explained) -> bool:
+        """Ask what speaks for an answer; False where there is no engine. The host's loop calls it."""
+        channel = self._channel
+        if channel is None:
+            return False
+        self._asked[asked.request_id] = then
+        try:
+            channel.send(asked, payload=pixels)
+        except (ChannelClosed, BlockingIOError):
+            return self._asked.pop(asked.request_id, None) is None
+        return True
+
     def results(self) -> Returned[Carried]:
         """What the engine gave back since the last call. Raises ChannelClosed when it is gone."""
-        returned: Returned[Carried] = Returned([], [])
+        returned: Returned[Carried] = Returned([], [], [])
         if self._channel is None:
             return returned
         for parcel in self._channel.drain():
             done = parcel.message
+            if isinstance(done, ExplainDone):
+                if (then := self._asked.pop(done.request_id, None)) is not None:
+                    returned.explained.append((then, done))
+                continue
             if isinstance(done, CropDone):
                 if (crop := self.crops.take_back(done.slot)) is not None:
                     returned.crops.append((crop, done))
@@ -201,3 +232,8 @@ class EngineLink(Generic[Carried]):
                 transit.pool.give_back(done.slot)
                 returned.frames.append((transit.carried, done))
         return returned
+
+
+def _unanswered(request_id: int) -> ExplainDone:
+    detail = "the engine is starting or was restarted; ask again"
+    return ExplainDone(request_id=request_id, error=detail, error_kind="unavailable")

@@ -14,6 +14,7 @@ from vigil.rules.usual import Baseline, Sample
 from vigil.spec import StreamSpec
 
 RefusalKind: TypeAlias = Literal["unreadable", "unavailable", "invalid"]
+ExplainRefusal: TypeAlias = Literal["no_picture", "busy", "unavailable"]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -147,6 +148,21 @@ class TakeSnapshot(Message, frozen=True, kw_only=True):
     max_width_px: int  # 0: as it is
 
 
+class ExplainSnapshot(Message, frozen=True, kw_only=True):
+    """Draw what speaks for an object, or a class, onto the next analysed picture of a stream.
+
+    Of ``track_id`` and ``xyxy`` (normalised) one names the object, or neither. A classifier's answer is about
+    the object's crop, the detector's (an empty name) about the picture.
+    """
+
+    request_id: int
+    stream_id: str
+    track_id: int | None = None
+    xyxy: tuple[float, float, float, float] | None = None
+    class_name: str = ""
+    classifier: str = ""
+
+
 class StopProcess(Message, frozen=True, kw_only=True):
     """Finish what is in hand and exit."""
 
@@ -276,6 +292,16 @@ class SnapshotTaken(Message, frozen=True, kw_only=True):
     error: str = ""
 
 
+class SnapshotExplained(Message, frozen=True, kw_only=True):
+    """Answer to ExplainSnapshot; the JPEG is beside the message unless ``error`` says why not."""
+
+    request_id: int
+    class_name: str = ""
+    score: float = 0.0
+    error: str = ""
+    error_kind: ExplainRefusal | Literal[""] = ""
+
+
 # service to engine
 
 
@@ -347,6 +373,15 @@ class CropReady(Message, frozen=True, kw_only=True, array_like=True):
     ready_s: float
 
 
+class ExplainReady(Message, frozen=True, kw_only=True, array_like=True):
+    """Explain an answer on the picture beside the message, (H, W, 3) uint8 BGR of the net's input size."""
+
+    request_id: int
+    classifier: str  # empty: the detector
+    class_name: str = ""  # empty: the surest one
+    xyxy_px: tuple[float, float, float, float] | None = None  # of the object, for the detector
+
+
 # engine to host
 
 
@@ -369,8 +404,21 @@ class CropDone(Message, frozen=True, kw_only=True, array_like=True):
     probabilities: bytes = b""  # float32, calibrated, of the classifier's classes
 
 
-HostToEngine: TypeAlias = FrameReady | CropReady
-EngineToHost: TypeAlias = FrameDone | CropDone
+class ExplainDone(Message, frozen=True, kw_only=True, array_like=True):
+    """The heat map, (height, width) float32 of 0 to 1 over the net's input, unless ``error`` says why not."""
+
+    request_id: int
+    height: int = 0
+    width: int = 0
+    heat: bytes = b""
+    class_name: str = ""
+    score: float = 0.0
+    error: str = ""
+    error_kind: ExplainRefusal | Literal[""] = ""
+
+
+HostToEngine: TypeAlias = FrameReady | CropReady | ExplainReady
+EngineToHost: TypeAlias = FrameDone | CropDone | ExplainDone
 ToHost: TypeAlias = (
     HostSettings
     | AttachEngine
@@ -386,6 +434,7 @@ ToHost: TypeAlias = (
     | PushFrame
     | EndPush
     | TakeSnapshot
+    | ExplainSnapshot
     | StopProcess
 )
 FromHost: TypeAlias = (
@@ -402,6 +451,7 @@ FromHost: TypeAlias = (
     | PictureAnalysed
     | PictureClassified
     | SnapshotTaken
+    | SnapshotExplained
 )
 ToEngine: TypeAlias = EngineSettings | AttachHost | DetachHost | StopProcess
 FromEngine: TypeAlias = EngineReady | EngineFailed

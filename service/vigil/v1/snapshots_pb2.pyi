@@ -40,16 +40,18 @@ class GetSnapshotResponse(_message.Message):
     def __init__(self, jpeg: _Optional[bytes] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., captured_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., run: _Optional[int] = ..., seq: _Optional[int] = ..., detections: _Optional[_Iterable[_Union[_analysis_pb2.Detection, _Mapping]]] = ...) -> None: ...
 
 class ExplainDetectionRequest(_message.Message):
-    __slots__ = ("stream_id", "track_id", "bbox", "class_name")
+    __slots__ = ("stream_id", "track_id", "bbox", "class_name", "classifier")
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
     TRACK_ID_FIELD_NUMBER: _ClassVar[int]
     BBOX_FIELD_NUMBER: _ClassVar[int]
     CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
+    CLASSIFIER_FIELD_NUMBER: _ClassVar[int]
     stream_id: str
     track_id: int
     bbox: _geometry_pb2.Box
     class_name: str
-    def __init__(self, stream_id: _Optional[str] = ..., track_id: _Optional[int] = ..., bbox: _Optional[_Union[_geometry_pb2.Box, _Mapping]] = ..., class_name: _Optional[str] = ...) -> None: ...
+    classifier: str
+    def __init__(self, stream_id: _Optional[str] = ..., track_id: _Optional[int] = ..., bbox: _Optional[_Union[_geometry_pb2.Box, _Mapping]] = ..., class_name: _Optional[str] = ..., classifier: _Optional[str] = ...) -> None: ...
 
 class ExplainDetectionResponse(_message.Message):
     __slots__ = ("jpeg", "class_name", "score")

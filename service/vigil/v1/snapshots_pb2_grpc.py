@@ -59,7 +59,8 @@ class SnapshotServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExplainDetection(self, request, context):
-        """What in the picture made the model say so. Not served yet.
+        """What in the last analysed frame made the model say so: a heat map on it (Grad-CAM). FAILED_PRECONDITION
+        where the stream has no picture, or the track is not in it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -19,18 +19,25 @@ def cut(picture: U8, xyxy: Box, *, margin: float = MARGIN) -> U8:
 
     At least a pixel is left of a box that lies at the picture's edge.
     """
+    left, top, right, bottom = place_of(picture, xyxy, margin=margin)
+    return picture[top:bottom, left:right]
+
+
+def place_of(picture: U8, xyxy: Box, *, margin: float = MARGIN) -> tuple[int, int, int, int]:
+    """Where `cut` cuts: x1, y1, x2, y2 in the picture's pixels."""
     height, width = picture.shape[:2]
     x1, y1, x2, y2 = xyxy[0] * width, xyxy[1] * height, xyxy[2] * width, xyxy[3] * height
     around = margin * max(x2 - x1, y2 - y1)
     left, top = _within(x1 - around, width - 1), _within(y1 - around, height - 1)
     right, bottom = _within(x2 + around + 0.5, width), _within(y2 + around + 0.5, height)
-    return picture[top : max(bottom, top + 1), left : max(right, left + 1)]
+    return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
-def draw_square(image: U8, out: U8) -> None:
+def draw_square(image: U8, out: U8) -> tuple[int, int, int, int]:
     """Write an image (H, W, 3) into the middle of the square ``out`` (S, S, 3), its aspect kept.
 
-    Every byte of ``out`` is written; it may be shared memory.
+    Every byte of ``out`` is written; it may be shared memory. Returns where the image lies in it: x1, y1,
+    x2, y2.
     """
     side = out.shape[0]
     height, width = image.shape[:2]
@@ -42,6 +49,7 @@ def draw_square(image: U8, out: U8) -> None:
     out[top : top + new_h, left : left + new_w] = cv2.resize(
         image, (new_w, new_h), interpolation=how
     )
+    return left, top, left + new_w, top + new_h
 
 
 def square(image: U8, *, side_px: int) -> U8:

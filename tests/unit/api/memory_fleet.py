@@ -10,6 +10,8 @@ from vigil.data import Event, OfflineReason, Phase, StreamState
 from vigil.errors import NoFrame, StaleGeneration, StreamExists, UnknownStream, UnreadableImage
 from vigil.fleet.contract import (
     ClassResult,
+    ExplainTarget,
+    Explanation,
     Fleet,
     Found,
     FrameResult,
@@ -55,6 +57,7 @@ class MemoryFleet(Fleet):
     def __init__(self) -> None:
         self.streams: dict[str, Stream] = {}
         self.sessions: list[MemoryPush] = []
+        self.explained: list[ExplainTarget] = []
         self.seen = asyncio.Semaphore(0)  # released for each change that a watcher has taken
         self._changed = asyncio.Condition()
         self._changes: list[Stream] = []
@@ -149,6 +152,11 @@ class MemoryFleet(Fleet):
         history = {int(T0_S // 3600) + hour: [2.0] * 12 for hour in range(168)}
         side = Edge(edge or "above")
         return learn(rule_id, side, learnt, history, now_s=T0_S + 8 * 86400.0)
+
+    async def explain(self, stream_id: str, target: ExplainTarget) -> Explanation:
+        self.get(stream_id)
+        self.explained.append(target)
+        return Explanation(jpeg=b"heat", class_name=target.class_name or "car", score=0.75)
 
     async def snapshot(self, stream_id: str, *, annotated: bool, max_width_px: int) -> Snapshot:
         stream = self.get(stream_id)

@@ -3,7 +3,9 @@ import pytest
 
 from tests.unit.api.loopback import Site
 from tests.unit.api.test_stream_service import add, fields_of
+from vigil.fleet.contract import ExplainTarget
 from vigil.v1 import snapshots_pb2 as pb
+from vigil.v1.geometry_pb2 import Box
 from vigil.v1.snapshots_pb2_grpc import SnapshotServiceStub
 
 Code = grpc.StatusCode
@@ -44,7 +46,48 @@ async def test_a_wrong_request_is_refused(
     assert field in fields_of(caught.value)
 
 
-async def test_explaining_is_not_served_yet(site: Site) -> None:
+@pytest.mark.parametrize(
+    ("request_", "target"),
+    [
+        (pb.ExplainDetectionRequest(), ExplainTarget()),
+        (pb.ExplainDetectionRequest(track_id=7), ExplainTarget(track_id=7)),
+        (pb.ExplainDetectionRequest(track_id=0), ExplainTarget(track_id=0)),
+        (pb.ExplainDetectionRequest(class_name="bus"), ExplainTarget(class_name="bus")),
+        (
+            pb.ExplainDetectionRequest(
+                bbox=Box(x1=0.25, y1=0.5, x2=0.5, y2=1.0), classifier="colour"
+            ),
+            ExplainTarget(xyxy=(0.25, 0.5, 0.5, 1.0), classifier="colour"),
+        ),
+    ],
+)
+async def test_what_is_to_be_explained_reaches_the_fleet(
+    site: Site, request_: pb.ExplainDetectionRequest, target: ExplainTarget
+) -> None:
+    await add(site)
+    request_.stream_id = "gate"
+    answer = await SnapshotServiceStub(site.channel).ExplainDetection(request_)
+    assert (answer.jpeg, answer.score) == (b"heat", 0.75)
+    assert answer.class_name == (target.class_name or "car")
+    assert site.fleet.explained[-1] == target
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.ExplainDetectionRequest(), "stream_id"),
+        (pb.ExplainDetectionRequest(stream_id="gate", bbox=Box(x1=0.5, x2=0.5, y2=1)), "bbox"),
+        (pb.ExplainDetectionRequest(stream_id="gate", bbox=Box(x1=-1, x2=0.5, y2=1)), "bbox"),
+        (
+            pb.ExplainDetectionRequest(stream_id="gate", bbox=Box(x1=float("nan"), x2=1, y2=1)),
+            "bbox",
+        ),
+    ],
+)
+async def test_a_wrong_question_is_refused(
+    site: Site, request_: pb.ExplainDetectionRequest, field: str
+) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await SnapshotServiceStub(site.channel).ExplainDetection(pb.ExplainDetectionRequest())
-    assert caught.value.code() is Code.UNIMPLEMENTED
+        await SnapshotServiceStub(site.channel).ExplainDetection(request_)
+    assert caught.value.code() is Code.INVALID_ARGUMENT
+    assert field in fields_of(caught.value)

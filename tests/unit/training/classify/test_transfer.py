@@ -9,6 +9,7 @@ from vigil.training.classify.loop import ClassifierTrainer
 from vigil.training.classify.recipe import ClassifierRecipe
 from vigil.training.classify.transfer import freeze, take_weights
 from vigil.vision.nets.classifier import build_classifier
+from vigil.vision.nets.detector_net import build
 from vigil.vision.weights import save_weights
 
 
@@ -75,3 +76,15 @@ def test_what_does_not_fit_is_said(weights: Path, tmp_path: Path) -> None:
         take_weights(build_classifier("lenet5", classes=3), tmp_path / "other")
     with pytest.raises(DamagedModel, match="no part 'stage'"):
         freeze(build_classifier("cropnet", classes=3), ["stage"])
+
+
+def test_a_classifier_begins_with_the_detector_s_backbone(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    detector = build("vigil-det-n", classes=6)
+    save_weights(detector, tmp_path / "detector.safetensors")
+    net = build_classifier("trunknet", classes=3, input_px=64)
+    taken = take_weights(net, tmp_path / "detector.safetensors")
+    assert taken == len(net.state_dict()) - 3  # all but the last layer and the temperature
+    ours, theirs = net.state_dict(), detector.state_dict()
+    name = "stages.2.1.expand.conv.weight"
+    assert torch.equal(ours[f"net.{name}"], theirs[name].half().float())
