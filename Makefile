@@ -15,6 +15,7 @@ HOURS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check format lint types floors stubs faults soak density events guide pictures sbom image-steps clean
+.PHONY: help install demo test check format lint types floors stubs faults soak density guide pictures lock sbom image-steps clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,5 +75,26 @@ guide: $(STAMP) ## Long: follow docs/deploying.md line by line, to an alert for 
 pictures: $(STAMP) ## Long: draw what the dashboards show of a real run into docs/dashboards
 	$(BIN)/python -m tests.support.dashboard_pictures docs/dashboards
 
+image-steps: ## Long: the Dockerfile's steps, without Docker, in a clean environment of their own
+	rm -rf build/image && $(PYTHON) -m venv build/image
+	VENV=$(CURDIR)/build/image sh deploy/install.sh torch
+	VENV=$(CURDIR)/build/image sh deploy/install.sh vigil
+
+TOOLS := build/tools/bin
+
+$(TOOLS)/uv: # of releases only: no test needs them
+	$(PYTHON) -m venv build/tools
+	$(TOOLS)/pip install --disable-pip-version-check 'cyclonedx-bom==7.5.0' 'uv>=0.9'
+
+lock: $(TOOLS)/uv ## Hashes of what the image installs: deploy/requirements.lock (not torch and CUDA's libraries)
+	$(TOOLS)/uv pip compile pyproject.toml -c constraints.txt --generate-hashes --no-annotate --no-header \
+		--python-version 3.11.7 --python-platform linux --default-index https://pypi.org/simple \
+		| awk '/^[a-z]/ { skip = /^(torch|triton|cuda|nvidia)/ } !skip' > deploy/requirements.lock
+
+sbom: image-steps $(STAMP) $(TOOLS)/uv ## Long: what ships: deploy/sbom.cdx.json and docs/licences.md
+	$(TOOLS)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--short-PURLs --spec-version 1.6 -o deploy/sbom.cdx.json build/image/bin/python
+	$(BIN)/python -m tests.support.shipping > docs/licences.md
+
 clean: ## Remove what was made, .venv included
-	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

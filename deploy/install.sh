@@ -11,7 +11,9 @@ case $1 in
     "$pip" install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(grep '^torch==' constraints.txt)"
     ;;
   vigil)
-    "$pip" install --constraint constraints.txt .
+    # Each file by its hash, those that torch brought in replaced; then vigil, which brings nothing.
+    "$pip" install --no-deps --force-reinstall --require-hashes --requirement deploy/requirements.lock
+    "$pip" install --no-deps .
     "$pip" check
     "${pip%/pip}/vigil" models verify
     ;;
