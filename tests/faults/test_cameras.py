@@ -176,7 +176,7 @@ def test_a_hundred_cameras_are_back_twenty_seconds_after_the_network(
 ) -> None:
     count, back_within_s = 100, 20.0
     with (
-        RtspCamera(size_px=(96, 64), fps=5, gop=5) as camera,
+        RtspCamera(size_px=(96, 64), fps=15, gop=15) as camera,
         RtspWire(camera.port) as wire,
         open_site(
             VIGIL_HOSTS__STREAMS_PER_HOST="25",
@@ -186,7 +186,7 @@ def test_a_hundred_cameras_are_back_twenty_seconds_after_the_network(
     ):
         names = [f"cam-{index}" for index in range(count)]
         for name in names:
-            site.add(name, wire.url, detect_fps=0.2)
+            site.add(name, wire.url, detect_fps=0.2, source_backend=streams_pb2.Source.PYAV)
         online = Counting(site, names)
         with online:
             until(lambda: online.count() == count, timeout_s=120, what="a hundred cameras online")

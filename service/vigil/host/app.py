@@ -133,8 +133,10 @@ class Host:
         self._page = page
         self._selector = selectors.DefaultSelector()
         self._stopping = False
-        # asking a source where it leads, opening it and asking why it did not open: each has a time-out
-        self._stuck_s = 3 * settings.open_timeout_s + settings.read_timeout_s + STUCK_SLACK_S
+        # Asking a source where it leads, opening it and asking why it did not open have a time-out each;
+        # OpenCV opens one source after the other in a process, so that each may wait for all others.
+        waits_s = (3 + settings.streams) * settings.open_timeout_s
+        self._stuck_s = waits_s + settings.read_timeout_s + STUCK_SLACK_S
 
     def run(self) -> None:
         """Serve until told to stop, or until the service is gone."""
