@@ -48,7 +48,7 @@ FAMILIES = {
     },
     "resnet9": Family(ResNet9, 32, 16),
     "cropnet": Family(CropNet, 64, 16, has_dropout=True),
-    "trunknet": Family(TrunkNet, 96, 64, has_dropout=True),
+    "trunknet": Family(TrunkNet, 96, 32, has_dropout=True),
 }
 
 

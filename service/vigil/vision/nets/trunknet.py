@@ -13,7 +13,7 @@ _TRUNK = ARCHITECTURES["vigil-det-n"]
 
 
 class TrunkNet(nn.Module):
-    """For inputs of 64 px and more. 0.7 M weights; names as in `DetectorNet`, so that its weights fit."""
+    """For inputs of 32 px and more. 0.7 M weights; names as in `DetectorNet`, so that its weights fit."""
 
     def __init__(self, *, classes: int, input_px: int = 96, dropout: float = 0.1) -> None:
         super().__init__()
