@@ -5,7 +5,6 @@ import contextlib
 import math
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +38,7 @@ from vigil.fleet.policy import SourcePolicy
 from vigil.fleet.secrets import SecretReader
 from vigil.fleet.settings import FleetSettings
 from vigil.ipc.messages import ClassifierInfo
-from vigil.logs import configure_logs, take_over_process
+from vigil.logs import StandardError, configure_logs, take_over_process
 from vigil.metrics.service import Reading, ServiceMetrics, VerdictReading
 from vigil.redact import REDACTOR
 from vigil.spec import CaptureBackend
@@ -82,7 +81,7 @@ def serve(config: Config) -> int:
         return 1
     # All is closed. The interpreter would take itself apart for another 0.2 s of processor time, which
     # is more than a second where others want it, too, and out of the grace of whoever waits.
-    sys.stderr.flush()
+    StandardError().flush()
     os._exit(0)
 
 

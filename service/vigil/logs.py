@@ -1,5 +1,6 @@
 """The root of all logs of a process: one form, one redactor, whoever logs, and crashes too."""
 
+import contextlib
 import logging
 import sys
 import threading
@@ -8,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -41,8 +42,22 @@ def configure_logs(*, level: str, form: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, StandardError())),
     )
+
+
+class StandardError:
+    """Standard error as long as it takes lines: a log on a full disk must not end what it is about."""
+
+    def write(self, text: str) -> None:
+        """Write, or lose the text."""
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Hand over what was written, or lose it."""
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 @dataclass(slots=True)

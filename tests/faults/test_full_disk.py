@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,6 +12,8 @@ from tests.support.errors import refusal
 from tests.support.site import MARKER, Site
 from tests.support.videos import Clips
 from tests.support.waiting import until
+from vigil.bench.embedded import EmbeddedVigil
+from vigil.errors import Unavailable
 from vigil.store.database import FILE_NAME
 
 DEADLINE_S = 60.0
@@ -72,3 +75,22 @@ def test_a_full_disk_loses_counted_events_and_nothing_else(
         print(
             f"{dropped} events lost, all counted; {gap} of one stream seen as a gap; nothing else"
         )
+
+
+@pytest.mark.slow
+@pytest.mark.planted(
+    "vigil.logs:StandardError.write = lambda self, text: sys.stderr.write(text)",
+    caught="ended by its log",
+)
+@pytest.mark.timeout(180)
+def test_a_log_that_cannot_be_written_ends_nothing(models: Path, tmp_path: Path) -> None:
+    settings = {"VIGIL_MODEL__FOLDER": str(models), "VIGIL_MODEL__NAME": "grid"}
+    with Path("/dev/full").open("wb") as log:
+        vigil = EmbeddedVigil(
+            tmp_path / "state", redis_url="unix:///nowhere.sock", settings=settings, log=log
+        )
+        try:
+            vigil.start()
+        except Unavailable as error:
+            raise AssertionError(f"ended by its log: {error}") from error
+        assert vigil.stop() == 0

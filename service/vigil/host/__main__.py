@@ -10,8 +10,9 @@ if __name__ == "__main__":
     become_child("host", *sys.argv[2:])
     set_environment()
     from vigil.host.app import main
+    from vigil.logs import StandardError
 
     status = main(int(sys.argv[1]))
-    sys.stderr.flush()
+    StandardError().flush()
     # A reader may be inside OpenCV, which the interpreter's end would pull from under it.
     os._exit(status)
