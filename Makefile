@@ -14,11 +14,10 @@ DURATION ?=
 HOURS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types floors stubs faults soak density events guide pictures sbom image-steps clean
-.PHONY: help install demo test check format lint types floors stubs faults soak density guide pictures lock sbom image-steps clean
+.PHONY: help install demo test check format lint types floors stubs faults soak density events guide pictures lock sbom image-steps clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Make .venv with everything that demo and test need
 
