@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vigil.cli.output import echo_json
 from vigil.training.classify.examples import (
@@ -216,7 +216,7 @@ def training_bar(console: Console, what: str) -> Iterator[Callable[[int, int, fl
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
+        MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as bar:

@@ -112,7 +112,9 @@ def train_net(
     Its model goes to the folder ``models`` beside its run. Raises AnotherRun, Diverged.
     """
     trainer = ClassifierTrainer(recipe, classes, folder / name, precision=precision)
-    trainer.resume()
+    known = trainer.folder / "row.json"
+    if trainer.resume() and known.is_file():
+        return msgspec.json.decode(known.read_bytes(), type=Row)
     if not trainer.run(pictures.training, pictures.validation, stopping=stopping, show=show):
         return None
     facts = ClassifierFacts(
@@ -126,7 +128,7 @@ def train_net(
         trainer, pictures.validation, facts, folder / "models", test=pictures.test
     )
     table = describe_classifier(recipe.architecture, classes=len(classes), input_px=recipe.input_px)
-    return Row(
+    row = Row(
         name=name,
         accuracy=described["test"]["accuracy"],
         cpu_s=sum(epoch.cpu_s for epoch in trainer.history),
@@ -135,6 +137,8 @@ def train_net(
         multiply_adds=table.multiply_adds,
         calibration_error=described["test"]["calibration_error"],
     )
+    known.write_bytes(msgspec.json.encode(row))
+    return row
 
 
 def baseline_rows(pictures: Pictures, folder: Path) -> list[Row]:

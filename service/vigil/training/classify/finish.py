@@ -35,7 +35,8 @@ def finish(
     test pictures too, or on those of validation where there are none.
     """
     net = trainer.best()
-    logits = logits_of(net, validation.images, device=trainer.device)
+    with trainer.autocast():
+        logits = logits_of(net, validation.images, device=trainer.device)
     temperature = fit_temperature(logits, validation.labels)
     net.temperature.fill_(temperature)
     after = judge(logits, validation.labels, temperature=temperature)
@@ -46,9 +47,9 @@ def finish(
         temperature=temperature,
     )
     if test is not None:
-        held = judge(
-            logits_of(net, test.images, device=trainer.device), test.labels, temperature=temperature
-        )
+        with trainer.autocast():
+            asked = logits_of(net, test.images, device=trainer.device)
+        held = judge(asked, test.labels, temperature=temperature)
         described["test"] = {
             "accuracy": round(held.accuracy, 4),
             "balanced_accuracy": round(held.balanced_accuracy, 4),

@@ -176,7 +176,7 @@ class ClassifierTrainer:
             group["lr"] = rate
         self.net.train()
         hold_norms(self.net, self.recipe.frozen)
-        with self._autocast():
+        with self.autocast():
             outputs = self.net(images)
         loss = classification_loss(
             outputs,
@@ -215,7 +215,7 @@ class ClassifierTrainer:
         return balancing_weights(data.labels, classes=len(self.classes)).to(self.device)
 
     def _end_epoch(self, validation: Labelled, per_epoch: int) -> None:
-        with self._autocast():
+        with self.autocast():
             logits = logits_of(self.average.net, validation.images, device=self.device)
         judged = judge(logits, validation.labels)
         row = Epoch(
@@ -259,7 +259,8 @@ class ClassifierTrainer:
             step=self.step,
         )
 
-    def _autocast(self) -> torch.autocast:
+    def autocast(self) -> torch.autocast:
+        """The context that nets are run in, of the run's precision."""
         mixed = self.precision != "float32"
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=mixed)
 

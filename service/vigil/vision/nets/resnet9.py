@@ -1,8 +1,9 @@
-"""ResNet-9 (Page: How to train your ResNet, myrtle.ai, 2018): ResNet-18's class at 32 px, made to learn fast.
+"""ResNet-9 (Page: How to train your ResNet, myrtle.ai, 2018): for small pictures, and made to learn fast.
 
 Wide and shallow: two residual blocks where ResNet-18 has eight, max pools instead of strides, and a maximum
-over the plane at the end. The last stage has 256 channels, not the 512 of the source: it learns 1.4 times as
-many pictures a second so.
+over the plane at the end. Its widths are those of a later net of that kind (Jordan: 94 % on CIFAR-10 in 3.29
+seconds, arXiv:2404.00498): narrow where the plane is large, and no wider than 256. At 32 px it has a quarter
+of ResNet-18's multiply-adds.
 """
 
 from torch import Tensor, nn
@@ -27,14 +28,14 @@ class Residual(nn.Module):
 
 
 class ResNet9(nn.Module):
-    """For inputs of 32 px. 3.0 M weights."""
+    """For inputs of 32 px. 2.0 M weights."""
 
     def __init__(self, *, classes: int, input_px: int = 32) -> None:
         super().__init__()
         first, second, third, fourth = _WIDTHS
         self.stages = nn.Sequential(
-            nn.Sequential(*_conv_norm(3, first)),  # (B, 64, 32, 32)
-            nn.Sequential(*_halving(first, second), Residual(second)),  # (B, 128, 16, 16)
+            nn.Sequential(*_conv_norm(3, first)),  # (B, 32, 32, 32)
+            nn.Sequential(*_halving(first, second), Residual(second)),  # (B, 64, 16, 16)
             nn.Sequential(*_halving(second, third)),  # (B, 256, 8, 8)
             nn.Sequential(*_halving(third, fourth), Residual(fourth)),  # (B, 256, 4, 4)
         )
