@@ -39,6 +39,7 @@ def step(streams: int, *, holds: bool = True) -> Step:
         stage_mean_ms={},
         stage_cpu_share={},
         batch_mean=2.0,
+        crops=0,
         memory_mib={"service": 60.0, "hosts": 30.0 * streams, "engine": 300.0, "redis": 3.0},
         dropped={},
     )

@@ -24,7 +24,7 @@ class Follower:
         self.times_s.append(time_s)
         box = (0.25, 0.25, 0.5, 0.75)
         track = Track(7, box, 0, 0.9, TrackState.CONFIRMED, (0.0, 0.0), 3)
-        return Found(Detections.empty(), (track,), ())
+        return Found(Detections.empty(), Detections.empty(), (track,), ())
 
 
 @pytest.fixture
