@@ -5,8 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from tests.support.videos import Clips
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A command that is run within a test's process sets up its logs: the next test has none of that."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

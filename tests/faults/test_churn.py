@@ -85,6 +85,7 @@ def counts_no_more(now: Holdings, before: Holdings) -> bool:
     )
 
 
+@pytest.mark.slow  # integration/test_balance.py looks for the same in a dozen cycles
 @pytest.mark.planted(
     "vigil.fleet.hosts:Hosts.place = lambda self, spec:"
     " (__import__('os').memfd_create('kept'), original(self, spec))[1]",
