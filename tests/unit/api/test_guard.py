@@ -94,8 +94,11 @@ async def code_of(site: Any, path: str, metadata: Any) -> grpc.StatusCode:
     try:
         if method.client_streaming:
             call = site.channel.stream_stream(path, serialize)(metadata=metadata, timeout=10)
-            await call.write(request)
-            await call.done_writing()
+            try:
+                await call.write(request)
+                await call.done_writing()
+            except grpc.aio.AioRpcError:  # refused while it wrote: gRPC then says INTERNAL for it
+                return await code_of(site, path, metadata)
             async for _ in call:
                 break
         elif method.server_streaming:
