@@ -7,6 +7,7 @@ import difflib
 import importlib.util
 import ipaddress
 import json
+import os
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -87,6 +88,15 @@ class EngineConfig(Section, frozen=True, kw_only=True):
     max_staleness_s: Seconds = 1.0
     threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0  # of a CPU; 0: half of the cores
     classifiers: tuple[str, ...] = ()  # models that ClassifyImage and second stages may name
+
+
+def engine_threads(wanted: int) -> int:
+    """How many threads infer on a CPU: as many as wanted, or half of the cores, for decoders want the others.
+
+    Threads that share an operation wait for each other at its end, so that one of them without a core
+    holds up both (measured: DECISIONS.md).
+    """
+    return wanted or max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 class HostsConfig(Section, frozen=True, kw_only=True):

@@ -10,9 +10,11 @@ import pytest
 import redis
 
 from tests.support.delivery import Follower, check_delivery
+from tests.support.redis_troubles import full, hung, locked, read_only
 from tests.support.site import MARKER, Site
 from tests.support.videos import Clips
 from tests.support.waiting import until
+from vigil.events.embedded import EmbeddedRedis
 from vigil.events.settings import EventSettings
 
 STREAMS = [f"camera-{number}" for number in range(4)]
@@ -23,38 +25,13 @@ MARKS_SENT_BEFORE_IT_IS = (
     " asyncio.get_running_loop().call_later(0.5,"
     " lambda: asyncio.ensure_future(original(self, entries))))"
 )
-Trouble: TypeAlias = Callable[[Site, redis.Redis], Iterator[None]]
+Trouble: TypeAlias = Callable[[EmbeddedRedis, redis.Redis], Iterator[None]]
 
 
-def away(site: Site, admin: redis.Redis) -> Iterator[None]:
-    site.redis.kill()
+def away(server: EmbeddedRedis, admin: redis.Redis) -> Iterator[None]:
+    server.kill()
     yield
-    site.redis.start()
-
-
-def hung(site: Site, admin: redis.Redis) -> Iterator[None]:
-    site.redis.pause()
-    yield
-    site.redis.resume()
-
-
-def locked(site: Site, admin: redis.Redis) -> Iterator[None]:
-    admin.config_set("requirepass", "changed")
-    admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-    yield
-    admin.config_set("requirepass", "")
-
-
-def read_only(site: Site, admin: redis.Redis) -> Iterator[None]:
-    admin.execute_command("REPLICAOF", "127.0.0.1", "1")
-    yield
-    admin.execute_command("REPLICAOF", "NO", "ONE")
-
-
-def full(site: Site, admin: redis.Redis) -> Iterator[None]:
-    admin.config_set("maxmemory", "100kb")
-    yield
-    admin.config_set("maxmemory", "0")
+    server.start()
 
 
 def survive(site: Site, clips: Clips, troubles: dict[str, Trouble], *, seconds: float = 0.0) -> str:
@@ -74,7 +51,7 @@ def survive(site: Site, clips: Clips, troubles: dict[str, Trouble], *, seconds: 
         for stream_id in STREAMS:
             site.wait_marks(stream_id, 2, timeout_s=DEADLINE_S)
         for reason, trouble in troubles.items():
-            steps = trouble(site, admin)
+            steps = trouble(site.redis, admin)
             next(steps)
             began_s = time.monotonic()
             shown = {"reason": reason}

@@ -16,6 +16,7 @@ import pytest
 import redis
 import redis.asyncio
 
+from tests.support.redis_troubles import full, hung, locked, read_only
 from vigil.bench.events import make_events
 from vigil.data import Event
 from vigil.events import reader
@@ -262,31 +263,6 @@ def away(server: EmbeddedRedis, admin: redis.Redis) -> Iterator[None]:
     server.stop()
     yield
     server.start()
-
-
-def hung(server: EmbeddedRedis, admin: redis.Redis) -> Iterator[None]:
-    server.pause()
-    yield
-    server.resume()
-
-
-def locked(server: EmbeddedRedis, admin: redis.Redis) -> Iterator[None]:
-    admin.config_set("requirepass", "changed")
-    admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-    yield
-    admin.config_set("requirepass", "")
-
-
-def read_only(server: EmbeddedRedis, admin: redis.Redis) -> Iterator[None]:
-    admin.execute_command("REPLICAOF", "127.0.0.1", "1")
-    yield
-    admin.execute_command("REPLICAOF", "NO", "ONE")
-
-
-def full(server: EmbeddedRedis, admin: redis.Redis) -> Iterator[None]:
-    admin.config_set("maxmemory", "100kb")
-    yield
-    admin.config_set("maxmemory", "0")
 
 
 def wrong_type(server: EmbeddedRedis, admin: redis.Redis) -> Iterator[None]:

@@ -1,11 +1,11 @@
 """The model on its device, warm: pictures in, detections out."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
+from vigil.config import engine_threads
 from vigil.data import U8
 from vigil.engine.precision import fastest_detector
 from vigil.vision.inferred import Inferred
@@ -24,7 +24,7 @@ class Runner:
         self.manifest = manifest
         self.max_batch = max_batch
         self.device = _resolve(device)
-        threads = threads or _spare_threads()
+        threads = engine_threads(threads)
         torch.set_num_threads(threads)
         self._detector: AnyDetector = (
             fastest_detector(manifest, device=self.device)
@@ -68,15 +68,6 @@ class Runner:
         if self.device == "cpu":
             return count
         return next(size for size in self.buckets if size >= count)
-
-
-def _spare_threads() -> int:
-    """Half of the cores: decoders want the others.
-
-    Threads that share an operation wait for each other at its end, so that one of them without a core
-    holds up both (measured: DECISIONS.md).
-    """
-    return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def _resolve(device: str) -> str:

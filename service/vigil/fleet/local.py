@@ -12,6 +12,7 @@ import structlog
 from msgspec.structs import replace
 
 from vigil.clock import Clock
+from vigil.config import engine_threads
 from vigil.data import OfflineReason, StreamState
 from vigil.errors import (
     Busy,
@@ -104,10 +105,9 @@ class LocalFleet:
         self._secrets = secrets or SecretReader()
         self._baselines = Baselines(history, clock)
         self._rates = RateJudge(self.book, self.hosts.accounts, clock)
-        cores = len(os.sched_getaffinity(0))
         self._admission = Admission(
-            cores=cores,
-            engine_threads=settings.engine_threads or max(1, cores // 2),
+            cores=len(os.sched_getaffinity(0)),
+            engine_threads=engine_threads(settings.engine_threads),
             max_load=settings.max_load,
             clock=clock,
         )

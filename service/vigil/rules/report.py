@@ -46,37 +46,26 @@ class Reporter:
 
     def scene_episode(self, kind: str, *, rule_id: str, edge: str, occurrence: int) -> "Episode":
         """An episode that is about no one track."""
-        return Episode(
-            self,
-            kind,
-            Occurrence(
-                stream_id=self.stream_id,
-                run=self.run,
-                rule=rule_id,
-                track=None,
-                edge=edge,
-                occurrence=occurrence,
-            ),
-            None,
-            rule_id=rule_id,
+        return self._of_no_track(
+            kind, rule=rule_id, rule_id=rule_id, edge=edge, occurrence=occurrence
         )
 
     def camera_episode(self, kind: str, *, occurrence: int) -> "Episode":
         """An episode of a camera check, which is no rule's: its type names it."""
-        return Episode(
-            self,
-            kind,
-            Occurrence(
-                stream_id=self.stream_id,
-                run=self.run,
-                rule=kind,
-                track=None,
-                edge=kind,
-                occurrence=occurrence,
-            ),
-            None,
-            rule_id=None,
+        return self._of_no_track(kind, rule=kind, rule_id=None, edge=kind, occurrence=occurrence)
+
+    def _of_no_track(
+        self, kind: str, *, rule: str, rule_id: str | None, edge: str, occurrence: int
+    ) -> "Episode":
+        happened = Occurrence(
+            stream_id=self.stream_id,
+            run=self.run,
+            rule=rule,
+            track=None,
+            edge=edge,
+            occurrence=occurrence,
         )
+        return Episode(self, kind, happened, None, rule_id=rule_id)
 
     def class_name(self, class_id: int) -> str | None:
         """The model's name of a class; None where it has none."""
