@@ -25,13 +25,16 @@ from torch import Tensor
 from vigil.training.batches import Batch, CanvasPlan, Source, make_batch
 from vigil.training.cache import open_cache
 from vigil.training.checkpoint import load_checkpoint, save_checkpoint
+from vigil.training.grow import grow
 from vigil.training.labels import CLASSES, LabelPolicy, read_pictures
 from vigil.training.losses import Losses, detection_loss, lesson_loss
 from vigil.training.optimise import MovingAverage, learning_rate, make_optimiser
 from vigil.training.recipe import Recipe
 from vigil.training.teacher import Lessons, Teacher
 from vigil.training.watch import Progress, Watch
+from vigil.vision.manifest import load_manifest
 from vigil.vision.nets.detector_net import Cells, DetectorNet, build, cells, channels_last
+from vigil.vision.weights import load_net
 
 _LOG_EVERY_STEPS = 50
 
@@ -73,6 +76,9 @@ class Trainer:
         self.device = torch.device(self.settings.device)
         torch.manual_seed(recipe.seed)
         net = build(recipe.architecture, classes=len(CLASSES))
+        if recipe.grown_from:
+            small = Path(recipe.grown_from)
+            grow(net, load_net(load_manifest(small.name, models_dir=small.parent)))
         # Contiguous, as its gradients and their moments: the fused optimiser walks memory, not
         # elements, and mixes up layouts that differ. The workers' replicas are channels last.
         self.net: DetectorNet = net.to(self.device)

@@ -80,6 +80,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     positive_p: float = 0.4
     ignore_p: float = 0.12
     teacher: TeacherChoice | None = None
+    grown_from: str = ""  # a smaller detector's model folder: the run begins where it stands
 
     @property
     def total_steps(self) -> int:
