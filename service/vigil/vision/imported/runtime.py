@@ -1,6 +1,7 @@
 """The libraries that run imported graphs: ONNX Runtime and OpenVINO, each loaded when it is wanted."""
 
 import importlib
+import threading
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from vigil.vision.imported.layouts import Shape
 
 # protobuf: a StringStringEntryProto whose key is "location", which only external tensors have
 _EXTERNAL_DATA = b"\x0a\x08location\x12"
+_first_use = threading.Lock()
 
 
 class UnsupportedModel(VigilError):
@@ -89,12 +91,7 @@ class OpenVino:
     def __init__(
         self, path: Path, *, input_hw: tuple[int, int] | None, threads: int, precision: str
     ) -> None:
-        try:
-            openvino: Any = importlib.import_module("openvino")
-        except ImportError as error:
-            raise InvalidConfig(
-                "OpenVINO models need openvino: pip install 'vigil[peers]'"
-            ) from error
+        openvino = _openvino()
         if path.suffix == ".onnx":
             refuse_external_data(path, path.read_bytes())
         core: Any = openvino.Core()
@@ -127,6 +124,23 @@ class OpenVino:
         return {
             _name(o, i): np.array(found[o], np.float32) for i, o in enumerate(self._model.outputs)
         }
+
+
+def _openvino() -> Any:
+    """The library, with a first array converted.
+
+    Two threads whose first arrays come at once wait for each other for ever: one in the binding's own
+    first-time guard, wanting Python's lock, the other the reverse (seen with 2026.4).
+    """
+    with _first_use:
+        try:
+            openvino: Any = importlib.import_module("openvino")
+        except ImportError as error:
+            raise InvalidConfig(
+                "OpenVINO models need openvino: pip install 'vigil[peers]'"
+            ) from error
+        openvino.Tensor(np.zeros(1, np.float32))
+    return openvino
 
 
 def refuse_external_data(path: Path, data: bytes) -> None:
