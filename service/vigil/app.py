@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -46,6 +47,7 @@ from vigil.store.database import Database
 from vigil.store.history import History
 from vigil.store.registry import Registry
 from vigil.store.tokens import TokenFile
+from vigil.traces.frames import FrameTraces
 from vigil.vision.manifest import (
     Manifest,
     default_model,
@@ -53,6 +55,9 @@ from vigil.vision.manifest import (
     expect_classifier,
     load_manifest,
 )
+
+if TYPE_CHECKING:
+    from vigil.traces.export import SpanExport
 
 log = structlog.get_logger()
 
@@ -157,8 +162,14 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
     registry.load()
     metrics = ServiceMetrics()
     redis_url = _redis_url(config, state, stack)
+    traces = await stack.enter_async_context(_traces(config, metrics, manifest))
     pipeline = EventPipeline(
-        database, redis_url=redis_url, settings=event_settings(config), clock=clock, hooks=metrics
+        database,
+        redis_url=redis_url,
+        settings=event_settings(config),
+        clock=clock,
+        hooks=metrics,
+        tracer=traces.frames if traces else None,
     )
     events = await stack.enter_async_context(pipeline)
     verdicts = Verdicts(database, clock)
@@ -174,6 +185,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
         on_serving=health.serving,
         secrets=secrets,
         history=History(database),
+        on_traced=traces.frames.take if traces else None,
     )
     metrics.expose(_Scrape(fleet, events, manifest, verdicts, label_names(classifiers)))
     fleet.load()
@@ -194,6 +206,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
             model=manifest.name,
             observer=metrics,
             clock=clock,
+            tracer=traces.export if traces else None,
         )
     )
     health.server = server
@@ -212,6 +225,33 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
     _announce(state, Addresses(grpc=server.address, http=web.address), stack)
     log.info("listening", grpc=server.address, http=web.address, model=manifest.name)
     return events
+
+
+@dataclass(frozen=True, slots=True)
+class _Traces:
+    """Where traces are made, and where they go."""
+
+    frames: FrameTraces
+    export: "SpanExport"
+
+
+@contextlib.asynccontextmanager
+async def _traces(
+    config: Config, metrics: ServiceMetrics, manifest: Manifest
+) -> AsyncIterator[_Traces | None]:
+    """Traces are sent while this context lasts, where they are configured."""
+    if not config.traces.endpoint:
+        yield None
+        return
+    from vigil.traces.export import SpanExport  # an extra, which costs 10 MB where it is loaded
+
+    clock = SystemClock()
+    async with SpanExport(config.traces, count=metrics.on_spans, clock=clock) as export:
+        frames = FrameTraces(export.frame, clock=clock, model=manifest.name)
+        try:
+            yield _Traces(frames, export)
+        finally:
+            frames.close()
 
 
 @contextlib.asynccontextmanager
@@ -400,6 +440,7 @@ def _fleet_settings(
         open_timeout_s=config.capture.open_timeout_s,
         read_timeout_s=config.capture.read_timeout_s,
         sources=config.sources,
+        trace_ratio=config.traces.sample_ratio if config.traces.endpoint else 0.0,
         allow_loopback=listens_on_loopback(config),
     )
 

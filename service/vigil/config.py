@@ -152,6 +152,15 @@ class GoldenConfig(Section, frozen=True, kw_only=True):
     folder: str = ""  # the site's own clips, see docs/accuracy.md; empty: two that vigil renders
 
 
+class TracesConfig(Section, frozen=True, kw_only=True):
+    """OpenTelemetry traces of sampled frames and calls; they need the extra ``traces``."""
+
+    endpoint: str = ""  # of an OTLP receiver, such as http://127.0.0.1:4317; empty: no traces
+    protocol: Literal["grpc", "http"] = "grpc"
+    # of the frames that go to the engine, and of the calls that bring no trace of their own
+    sample_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
+
+
 class LogConfig(Section, frozen=True, kw_only=True):
     """What is logged, on stderr."""
 
@@ -175,6 +184,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     secrets: SecretsConfig = SecretsConfig()
     events: EventsConfig = EventsConfig()
     golden: GoldenConfig = GoldenConfig()
+    traces: TracesConfig = TracesConfig()
     log: LogConfig = LogConfig()
 
 
@@ -218,6 +228,7 @@ def check(config: Config) -> None:
     _check_networks(config.sources)
     if config.capture.backend == "pyav" and not pyav_installed():
         raise InvalidConfig("capture.backend: PyAV is not installed: pip install 'vigil[video]'")
+    _check_traces(config.traces)
     url = config.redis.url
     if url != "embedded" and urlsplit(url).scheme not in ("redis", "rediss", "unix"):
         raise InvalidConfig(
@@ -228,6 +239,37 @@ def check(config: Config) -> None:
 def pyav_installed() -> bool:
     """Whether sources can be opened by PyAV, which is an extra; it is not loaded."""
     return importlib.util.find_spec("av") is not None
+
+
+def traces_installed() -> bool:
+    """Whether traces can be sent, which takes an extra; it is not loaded."""
+    try:
+        return importlib.util.find_spec("opentelemetry.exporter.otlp.proto.grpc") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _check_traces(traces: TracesConfig) -> None:
+    if not traces.endpoint:
+        return
+    try:
+        parts = urlsplit(traces.endpoint)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port is not None
+    except ValueError:
+        parts, known = None, False
+    if parts is None or not known or (parts.path.strip("/") and traces.protocol == "grpc"):
+        raise InvalidConfig(
+            "traces.endpoint: write http://host:4317 (https:// for TLS; port 4318 where"
+            ' traces.protocol is "http")'
+        )
+    if "@" in parts.netloc or parts.query:
+        raise InvalidConfig(
+            "traces.endpoint: holds a login; give it in OTEL_EXPORTER_OTLP_HEADERS instead"
+        )
+    if not traces_installed():
+        raise InvalidConfig(
+            "traces.endpoint: OpenTelemetry is not installed: pip install 'vigil[traces]'"
+        )
 
 
 def _check_networks(sources: SourcesConfig) -> None:

@@ -15,10 +15,12 @@ from urllib.parse import quote
 import grpc
 import pytest
 
+from tests.support.collector import GrpcCollector, attributes_of
 from tests.support.errors import refusal
 from tests.support.http_camera import HttpServer, mjpeg_camera, refusing_camera
 from tests.support.processes import children
 from tests.support.site import MARKER, Status, spec_of
+from tests.support.waiting import until
 from vigil.data import StreamState
 from vigil.store.database import FILE_NAME
 from vigil.v1 import events_pb2, streams_pb2
@@ -51,8 +53,16 @@ HOSTILE = [
 
 
 @pytest.fixture(scope="module")
-def guarded(open_site: Callable[..., Any]) -> Iterator[Any]:
+def collector() -> Iterator[GrpcCollector]:
+    with GrpcCollector() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
+def guarded(open_site: Callable[..., Any], collector: GrpcCollector) -> Iterator[Any]:
     with open_site(
+        VIGIL_TRACES__ENDPOINT=collector.endpoint,
+        VIGIL_TRACES__SAMPLE_RATIO="1",
         VIGIL_SOURCES__DENY_NETWORKS=f"{DENIED}/32",
         VIGIL_LOG__LEVEL="debug",
         VIGIL_HOSTS__MAX_REGISTERED=str(MOST),
@@ -135,7 +145,7 @@ def process_texts(pid: int) -> str:
     return found
 
 
-def test_a_password_is_seen_nowhere(guarded: Any) -> None:
+def test_a_password_is_seen_nowhere(guarded: Any, collector: GrpcCollector) -> None:
     """A camera that is watched, one that refuses, one that is away; errors of every kind about them."""
     told: list[str] = []
     login = {"username": USER, "password": CANARY}
@@ -169,6 +179,9 @@ def test_a_password_is_seen_nowhere(guarded: Any) -> None:
         listed = guarded.events.ListEvents(events_pb2.ListEventsRequest(), timeout=10)
         told += [str(listed), guarded.fetch("/metrics"), process_texts(guarded.vigil.pid)]
         told += [str(entry) for entry in guarded.entries()]
+        collector.wait(lambda trace: attributes_of(trace.root)["vigil.stream_id"] == "watched")
+        calls = until(lambda: [one for one in collector.spans() if "AddStream" in one.name])
+        told += [str(span) for span in (*collector.spans(), *calls)]
     assert guarded.wait_offline("watched")
     assert "AUTH_FAILED" in str(told)
     assert [leak for text in told for leak in leaks(text)] == []

@@ -35,24 +35,26 @@ LIBRARY_LICENCES = {  # of libraries that wheels bundle, by the beginning of the
     "libpng16": "libpng-2.0",
     "libdrm": "MIT",
 }
+EXTRAS = frozenset({"golden", "traces"})  # those of the Makefile's SHIPPED
+UNCHECKED = "trackeval"  # installed without what it asks for
 
 
 _HEAD = """
 # Licences of what ships
 
-The packages that vigil's image installs (`deploy/install.sh`: no extras), as their metadata have them, and
-the libraries that their wheels bundle. Made by `make sbom`; the same packages are in `deploy/sbom.cdx.json`
-(CycloneDX 1.6). A test fails where a GPL or AGPL one comes in.
+The packages that vigil's image installs (`deploy/install.sh`), as their metadata have them, and the libraries
+that their wheels bundle. Made by `make sbom`; the same packages are in `deploy/sbom.cdx.json` (CycloneDX
+1.6). A test fails where a GPL or AGPL one comes in.
 
-vigil itself: Apache-2.0. Models: their cards. Not in the image: extras. Of those `video` (PyAV) bundles x264
-and x265, which are GPL: whoever ships that extra ships those.
+vigil itself: Apache-2.0. Models: their cards. Of the extras `golden` and `traces` are in the image, and no
+other: `video` (PyAV) bundles x264 and x265, which are GPL: whoever ships that extra ships those.
 """
 
 
 def shipped(root: str = "vigil") -> dict[str, metadata.Distribution]:
-    """A package's dependencies, and theirs, as this machine would install them without any extra."""
-    found: dict[str, metadata.Distribution] = {}
-    waiting = [(root, frozenset[str]())]
+    """A package's dependencies, and theirs, as the image has them."""
+    found: dict[str, metadata.Distribution] = {UNCHECKED: metadata.distribution(UNCHECKED)}
+    waiting = [(root, EXTRAS)]
     while waiting:
         name, extras = waiting.pop()
         distribution = metadata.distribution(name)

@@ -67,6 +67,14 @@ def test_environment_wins_over_file(tmp_path: Path) -> None:
         ("[log]\nlevel = 'loud'\n", "log.level"),
         ("[model]\ndevice = 'tpu'\n", "model.device"),
         ("[redis]\nurl = 'http://127.0.0.1'\n", "redis.url"),
+        ("[traces]\nendpoint = 'collector'\n", "traces.endpoint: write http://host:4317"),
+        ("[traces]\nendpoint = 'http://collector'\n", "traces.endpoint: write http://host:4317"),
+        ("[traces]\nendpoint = 'grpc://collector:4317'\n", "traces.endpoint: write http://"),
+        ("[traces]\nendpoint = 'http://h:4317/v1/traces'\n", "traces.endpoint: write http://"),
+        ("[traces]\nendpoint = 'http://u:p@h:4317'\n", "OTEL_EXPORTER_OTLP_HEADERS"),
+        ("[traces]\nendpoint = 'http://h:4317?key=x'\n", "OTEL_EXPORTER_OTLP_HEADERS"),
+        ("[traces]\nprotocol = 'udp'\n", "traces.protocol"),
+        ("[traces]\nsample_ratio = 1.1\n", "traces.sample_ratio"),
         ("not toml at all", "is not TOML"),
     ],
 )
@@ -74,6 +82,16 @@ def test_a_wrong_file_is_refused_naming_the_key(tmp_path: Path, text: str, messa
     with pytest.raises(InvalidConfig) as caught:
         config.load(write(tmp_path, text), {})
     assert message in str(caught.value)
+
+
+def test_traces_are_off_and_ask_for_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {"VIGIL_TRACES__ENDPOINT": "https://collector.example:4317"}
+    assert config.load(None, {}).traces.endpoint == ""
+    assert config.load(None, environment).traces.endpoint == environment["VIGIL_TRACES__ENDPOINT"]
+    monkeypatch.setattr(config, "traces_installed", lambda: False)
+    config.load(None, {})
+    with pytest.raises(InvalidConfig, match=r"traces\.endpoint: .*pip install 'vigil\[traces\]'"):
+        config.load(None, environment)
 
 
 def test_networks_are_parted_by_commas_in_the_environment() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any, NoReturn, Protocol
 
@@ -34,6 +34,21 @@ class CallObserver(Protocol):
         """A call ended with the status code of that name."""
 
 
+class CallTracer(Protocol):
+    """Who makes spans of finished calls."""
+
+    def call(
+        self,
+        *,
+        service: str,
+        method: str,
+        code: str,
+        duration_s: float,
+        metadata: Iterable[tuple[str, str | bytes]],
+    ) -> None:
+        """A call ended just now; its metadata may name the trace that it is part of."""
+
+
 class _Outcome:
     """The status code that a call is counted under."""
 
@@ -49,9 +64,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
     """
 
     def __init__(
-        self, *, observer: CallObserver, clock: Clock, guard: Guard, stream_of: StreamOf
+        self,
+        *,
+        observer: CallObserver,
+        clock: Clock,
+        guard: Guard,
+        stream_of: StreamOf,
+        tracer: CallTracer | None = None,
     ) -> None:
         """``stream_of`` knows the stream of an event's episode."""
+        self._tracer = tracer
         self._guard = guard
         self._stream_of = stream_of
         self._observer = observer
@@ -152,12 +174,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
             raise
         finally:
             service, _, method = path.removeprefix("/").rpartition("/")
+            duration_s = self._clock.monotonic_s() - start_s
             self._observer.call_handled(
-                service=service,
-                method=method,
-                code=outcome.code,
-                duration_s=self._clock.monotonic_s() - start_s,
+                service=service, method=method, code=outcome.code, duration_s=duration_s
             )
+            if self._tracer is not None:
+                self._tracer.call(
+                    service=service,
+                    method=method,
+                    code=outcome.code,
+                    duration_s=duration_s,
+                    metadata=context.invocation_metadata() or (),
+                )
 
 
 def _refusing(error: VigilError, handler: Any) -> Any:

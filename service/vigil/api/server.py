@@ -10,7 +10,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from vigil.api.analysis_service import AnalysisService
-from vigil.api.calls import CallInterceptor, CallObserver
+from vigil.api.calls import CallInterceptor, CallObserver, CallTracer
 from vigil.api.certificates import Certificates
 from vigil.api.event_service import EventService
 from vigil.api.guard import Guard
@@ -69,7 +69,7 @@ class Server:
     ``grpc.grace_s`` and closes the port. Lives on one event loop.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a server stands on, by name
         self,
         config: GrpcConfig,
         *,
@@ -80,6 +80,7 @@ class Server:
         model: str,
         observer: CallObserver,
         clock: Clock,
+        tracer: CallTracer | None = None,
     ) -> None:
         self._config = config
         self._fleet = fleet
@@ -88,7 +89,11 @@ class Server:
         self._security = security
         self._model = model
         self._interceptor = CallInterceptor(
-            observer=observer, clock=clock, guard=security.guard, stream_of=past.verdicts.stream_of
+            observer=observer,
+            clock=clock,
+            guard=security.guard,
+            stream_of=past.verdicts.stream_of,
+            tracer=tracer,
         )
         self._lasting = LastingCalls(limit=config.max_watchers)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs

@@ -27,6 +27,7 @@ from vigil.ipc.messages import (
     EngineFailed,
     EngineReady,
     EngineSettings,
+    EngineTimes,
     EngineToHost,
     ExplainReady,
     FrameReady,
@@ -38,6 +39,7 @@ from vigil.ipc.messages import (
 from vigil.ipc.slab import Slab, Slots
 from vigil.metrics.page import Page
 from vigil.vision.classifier import CropClassifier
+from vigil.vision.inferred import Inferred
 from vigil.vision.manifest import load_manifest
 
 log = structlog.get_logger()
@@ -222,9 +224,23 @@ class Engine:
                 self._fail(waiting, "the net's answer is not all numbers")
             else:
                 self._suspects.succeeded(_key(waiting))
-                link.analysed(waiting.frame, found, infer_s=result.infer_s)
+                times = (
+                    self._times(waiting, result, frames=len(batch))
+                    if waiting.frame.traced
+                    else None
+                )
+                link.analysed(waiting.frame, found, infer_s=result.infer_s, times=times)
             self._page.times.observe("infer", result.infer_s)
             self._page.times.observe("postprocess", result.postprocess_s)
+
+    def _times(self, waiting: Waiting, result: Inferred, *, frames: int) -> EngineTimes:
+        return EngineTimes(
+            arrived_s=waiting.arrived_s,
+            done_s=self._clock.monotonic_s(),
+            infer_s=result.infer_s,
+            postprocess_s=result.postprocess_s,
+            frames=frames,
+        )
 
     def _infer_halves(self, batch: list[Waiting], error: RuntimeError) -> None:
         """The device has no memory for so many frames: batches are half as large from now on.

@@ -7,6 +7,7 @@ from vigil.ipc.channel import Channel
 from vigil.ipc.messages import (
     CropDone,
     CropReady,
+    EngineTimes,
     EngineToHost,
     ExplainDone,
     FrameDone,
@@ -40,8 +41,15 @@ class HostLink:
         """The frame's pixels, where the host wrote them: (H, W, 3) uint8 BGR."""
         return self._slots[frame.slot]
 
-    def analysed(self, frame: FrameReady, found: Detections, *, infer_s: float) -> None:
-        """Give the slot back with what was found."""
+    def analysed(
+        self,
+        frame: FrameReady,
+        found: Detections,
+        *,
+        infer_s: float,
+        times: EngineTimes | None = None,
+    ) -> None:
+        """Give the slot back with what was found; ``times`` of a frame that is traced."""
         self._give_back(
             FrameDone(
                 slot=frame.slot,
@@ -50,6 +58,7 @@ class HostLink:
                 score=found.score.tobytes(),
                 class_id=found.class_id.tobytes(),
                 infer_s=infer_s,
+                times=times,
             )
         )
 

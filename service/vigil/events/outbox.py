@@ -16,7 +16,7 @@ from vigil.clock import Clock, SystemClock
 from vigil.data import Event
 from vigil.errors import Unavailable
 from vigil.events import retention, table
-from vigil.events.settings import EventHooks, EventSettings, NoHooks
+from vigil.events.settings import EventHooks, EventSettings, EventTracer, NoHooks
 from vigil.events.table import Appended, Unsent
 from vigil.store.database import Database
 from vigil.store.errors import DamagedState, StorageFailed
@@ -69,11 +69,13 @@ class Outbox:
         settings: EventSettings | None = None,
         clock: Clock | None = None,
         hooks: EventHooks | None = None,
+        tracer: EventTracer | None = None,
     ) -> None:
         self._database = database
         self._settings = settings or EventSettings()
         self._clock = clock or SystemClock()
         self._hooks = hooks or NoHooks()
+        self._tracer = tracer
         self._waiting: deque[_Waiting] = deque()
         self._waiting_events = 0
         self._room = asyncio.Condition()
@@ -127,9 +129,11 @@ class Outbox:
         # A caller that gives up does not take its events back.
         seqs = await asyncio.shield(waiting.future)
         if seqs[0] is not None:
-            self._hooks.on_committed(
-                events=len(events), wait_s=self._clock.monotonic_s() - started_s
-            )
+            now_s = self._clock.monotonic_s()
+            self._hooks.on_committed(events=len(events), wait_s=now_s - started_s)
+            if self._tracer is not None:
+                ids = (event.event_id for event in events)
+                self._tracer.kept(ids, began_s=started_s, ended_s=now_s)
         return seqs
 
     async def close(self) -> None:

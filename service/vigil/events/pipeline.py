@@ -11,7 +11,7 @@ from vigil.events.outbox import Outbox
 from vigil.events.publisher import Publisher
 from vigil.events.redis_link import check_url
 from vigil.events.redis_server import Risk
-from vigil.events.settings import EventHooks, EventSettings, NoHooks
+from vigil.events.settings import EventHooks, EventSettings, EventTracer, NoHooks
 from vigil.store.database import Database
 from vigil.store.errors import DamagedState, StorageFailed
 
@@ -34,14 +34,22 @@ class EventPipeline:
         settings: EventSettings | None = None,
         clock: Clock | None = None,
         hooks: EventHooks | None = None,
+        tracer: EventTracer | None = None,
     ) -> None:
         self._settings = settings or EventSettings()
         self._flush_s = self._settings.flush_grace_s
         self._redis_url = redis_url
         clock, hooks = clock or SystemClock(), hooks or NoHooks()
-        self.outbox = Outbox(database, settings=self._settings, clock=clock, hooks=hooks)
+        self.outbox = Outbox(
+            database, settings=self._settings, clock=clock, hooks=hooks, tracer=tracer
+        )
         self.publisher = Publisher(
-            self.outbox, url=redis_url, settings=self._settings, clock=clock, hooks=hooks
+            self.outbox,
+            url=redis_url,
+            settings=self._settings,
+            clock=clock,
+            hooks=hooks,
+            tracer=tracer,
         )
         self.log = EventLog(database, self.outbox)
         self._tasks: tuple[asyncio.Task[NoReturn], ...] = ()

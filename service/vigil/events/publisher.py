@@ -29,7 +29,7 @@ from vigil.events.outbox import Batch, Outbox
 from vigil.events.redis_link import Entry, RedisLink, connected, redacted
 from vigil.events.redis_server import Server
 from vigil.events.schema import stamp
-from vigil.events.settings import EventHooks, EventSettings, NoHooks
+from vigil.events.settings import EventHooks, EventSettings, EventTracer, NoHooks
 from vigil.store.errors import DamagedState, StorageFailed
 
 log = structlog.get_logger()
@@ -73,12 +73,14 @@ class Publisher:
         settings: EventSettings | None = None,
         clock: Clock | None = None,
         hooks: EventHooks | None = None,
+        tracer: EventTracer | None = None,
     ) -> None:
         self._outbox = outbox
         self._url = url
         self._settings = settings or EventSettings()
         self._clock = clock or SystemClock()
         self._hooks = hooks or NoHooks()
+        self._tracer = tracer
         self._unmarked: tuple[Batch, float] | None = None
         self._retry = asyncio.Event()
         self._turn = asyncio.Event()  # nothing is left to send, or nothing can be sent
@@ -152,6 +154,9 @@ class Publisher:
         now_s = self._clock.monotonic_s()
         self._unmarked = (batch, published_at_s)
         self._tell(batch, now_s=now_s, duration_s=now_s - started_s)
+        if self._tracer is not None:
+            ids = (event.event_id for event in batch.events)
+            self._tracer.sent(ids, began_s=started_s, ended_s=now_s)
         self._set_connected(link.server)
         await self._mark()
 

@@ -1,5 +1,6 @@
 """What can be set about events, and who is told what becomes of them."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
@@ -48,6 +49,16 @@ class EventHooks(Protocol):
 
     def on_dropped(self, reason: str, events: int) -> None:
         """Events are lost: ``storage``, ``backlog``, ``age``, ``max_bytes`` or ``redis_max_bytes``."""
+
+
+class EventTracer(Protocol):
+    """Who is told when events got how far, to trace the frames that they are of; on the event loop."""
+
+    def kept(self, event_ids: Iterable[str], *, began_s: float, ended_s: float) -> None:
+        """Events are on disk; an append took from ``began_s`` to ``ended_s``, monotonic."""
+
+    def sent(self, event_ids: Iterable[str], *, began_s: float, ended_s: float) -> None:
+        """Redis has acknowledged events that were sent at ``began_s``."""
 
 
 class NoHooks:

@@ -28,7 +28,7 @@ Received = TypeVar("Received", bound=msgspec.Struct)
 
 # What the service's environment holds for itself: its configuration, passwords that it was given.
 _KEPT_BACK = re.compile(
-    r"VIGIL_|.*(PASS(WORD|WD)?|SECRET|TOKEN|CREDENTIAL|API_?KEY)", re.IGNORECASE
+    r"VIGIL_|OTEL_|.*(PASS(WORD|WD)?|SECRET|TOKEN|CREDENTIAL|API_?KEY)", re.IGNORECASE
 )
 MOST_UNSENT = 10_000  # messages; a child that takes none of so many hangs, and is killed
 

@@ -195,6 +195,7 @@ class HostKeeper:
                 memory_limit_bytes=settings.host_memory_limit_bytes,
                 classifiers=settings.classifiers,
                 crop_px=side_px,
+                trace_ratio=settings.trace_ratio,
                 sources=settings.sources,
                 allow_loopback=settings.allow_loopback,
             ),

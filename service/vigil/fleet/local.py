@@ -46,6 +46,7 @@ from vigil.fleet.secrets import SecretReader, SecretUnreadable
 from vigil.fleet.settings import FleetSettings
 from vigil.ipc.channel import Parcel
 from vigil.ipc.messages import (
+    FrameTraced,
     FromHost,
     LoginGranted,
     LoginWanted,
@@ -85,6 +86,7 @@ class LocalFleet:
         on_serving: Callable[[bool], None],
         secrets: SecretReader | None = None,
         history: History,
+        on_traced: Callable[[FrameTraced], None] | None = None,
     ) -> None:
         self._settings = settings
         self._manifest = manifest
@@ -92,6 +94,7 @@ class LocalFleet:
         self._clock = clock
         self._on_restart = on_restart
         self._on_serving = on_serving
+        self._on_traced = on_traced
         self.hosts = Hosts(
             settings=settings,
             manifest=manifest,
@@ -312,12 +315,15 @@ class LocalFleet:
 
     # what the processes say
 
-    def heard(self, host: HostKeeper, parcel: Parcel[FromHost]) -> None:
+    def heard(self, host: HostKeeper, parcel: Parcel[FromHost]) -> None:  # noqa: C901 - one case a message
         """A message of a host; events have gone to the outbox already."""
         match parcel.message:
             case TracksEnded(stream_id=stream_id, score=score, fragments=fragments):
                 if stream_id in self._registry:
                     self.drift.take(stream_id, score=score, fragments=fragments)
+            case FrameTraced() as traced:
+                if self._on_traced is not None:
+                    self._on_traced(traced)
             case RunWanted(stream_id=stream_id):
                 self._spawn(self._grant_run(host, stream_id))
             case StreamHistory() as history:

@@ -29,6 +29,7 @@ class FleetSettings:
     host_user: str = ""
     log: LogConfig = field(default_factory=LogConfig)  # children log as the service does
     sources: SourcesConfig = field(default_factory=SourcesConfig)
+    trace_ratio: float = 0.0  # of the frames that go to the engine
     allow_loopback: bool = False  # of sources: where only this machine reaches the service
     engine_load_timeout_s: float = 120.0
     hang_timeout_s: float = 10.0  # without progress for so long, a child is killed

@@ -23,6 +23,7 @@ from vigil.host.confinement import confine
 from vigil.host.context import HostContext, Transit, detections_of
 from vigil.host.engine_link import EngineLink
 from vigil.host.explanations import Explanations
+from vigil.host.frame_trace import TraceSampler
 from vigil.host.golden import HeldClip, tell_of
 from vigil.host.http_proxy import HttpProxy
 from vigil.host.pictures import Pictures
@@ -120,6 +121,7 @@ class Host:
             access=access,
             send=control.send,
             post=self._post,
+            traces=TraceSampler(settings.trace_ratio) if settings.trace_ratio else None,
         )
         picture_slots = range(settings.streams * SLOTS_A_STREAM, slots.count)
         self._worker = Worker("pictures")

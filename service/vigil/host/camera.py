@@ -13,6 +13,7 @@ from vigil.data import U8, Detections, Event, Glance, Outcome, StreamState, Trac
 from vigil.errors import Unavailable
 from vigil.host.context import HostContext, mask_areas
 from vigil.host.engine_link import SlotPool
+from vigil.host.frame_trace import FrameTrace
 from vigil.host.library_calls import LibraryCalls
 from vigil.host.picture_pool import PicturePool
 from vigil.host.run import Run
@@ -20,6 +21,7 @@ from vigil.host.track_tally import TrackTally
 from vigil.ipc.messages import (
     FrameDone,
     FrameReady,
+    FrameTraced,
     LoginGranted,
     LoginWanted,
     RunWanted,
@@ -78,6 +80,7 @@ class Frame:
     then: tuple[Then, ...]
     # of those who wait for a snapshot: a dropped frame leaves them waiting
     wishes: tuple[Then, ...]
+    trace: FrameTrace | None
 
     def analysed(self, found: Detections, done: FrameDone) -> None:
         """The engine's answer."""
@@ -212,7 +215,11 @@ class Camera:
         ready_s = self._context.clock.monotonic_s()
         self._context.page.times.observe("resize", ready_s - started_s)
         witnessed = (*then, *self._witness)
-        frame = Frame(self, run, seq, moment, letterbox, glance, kept, pool, witnessed, wishes)
+        traces = self._context.traces
+        trace = traces.draw(began_s=started_s, ready_s=ready_s) if traces is not None else None
+        frame = Frame(
+            self, run, seq, moment, letterbox, glance, kept, pool, witnessed, wishes, trace
+        )
         message = FrameReady(
             slot=slot,
             camera=self.record,
@@ -220,6 +227,7 @@ class Camera:
             ready_s=ready_s,
             priority=self.spec.priority,
             keep=keep,
+            traced=trace is not None,
         )
         run.entered()
         if not self._context.engine.submit(message, pool=self.slots, carried=frame):
@@ -292,12 +300,25 @@ class Camera:
             )
             self.take_dropped(frame, "dropped_error")
             return
+        ruled_s = clock.monotonic_s()
         times.observe("track", tracked_s - started_s)
-        times.observe("rules", clock.monotonic_s() - tracked_s)
+        times.observe("rules", ruled_s - tracked_s)
         self.ledger.labelled(run.classify(frame.picture, tracks, frame.moment))
         shown = run.thresholds.keep(found)
         self.ledger.detected(shown.class_id)
         self.ledger.outcome("analysed")
+        if frame.trace is not None:
+            told = self._traced(frame, frame.trace, "analysed", returned_s=started_s)
+            self._context.send(  # before the events: who traces knows them when they come
+                replace(
+                    told,
+                    engine=done.times,
+                    tracked_s=tracked_s,
+                    ruled_s=ruled_s,
+                    found=len(shown),
+                    event_ids=tuple(event.event_id for event in events),
+                )
+            )
         self._publish(events)
         if samples := run.samples():
             stream_id = self.spec.stream_id
@@ -337,6 +358,9 @@ class Camera:
     def take_dropped(self, frame: Frame, outcome: Outcome) -> None:
         """A frame came back without detections, or never left."""
         self.ledger.outcome(outcome)
+        if frame.trace is not None:
+            returned_s = self._context.clock.monotonic_s()
+            self._context.send(self._traced(frame, frame.trace, outcome, returned_s=returned_s))
         self._let_go(frame)
         for then in frame.then:
             then(None)
@@ -344,6 +368,22 @@ class Camera:
             self.want_picture(wish)
         if frame.run.left():
             self._finish(frame.run)
+
+    def _traced(
+        self, frame: Frame, trace: FrameTrace, outcome: Outcome, *, returned_s: float
+    ) -> FrameTraced:
+        captured_s = frame.moment.captured_s
+        return FrameTraced(
+            stream_id=self.spec.stream_id,
+            run=frame.run.number,
+            seq=frame.seq,
+            outcome=outcome,
+            captured_at_s=frame.run.anchor.to_utc_s(captured_s),
+            captured_s=captured_s,
+            began_s=trace.began_s,
+            ready_s=trace.ready_s,
+            returned_s=returned_s,
+        )
 
     def _finish(self, run: Run) -> None:
         self._publish(run.finish())

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from vigil.config import SourcesConfig
-from vigil.data import CropOutcome, Event, OfflineReason, StreamState
+from vigil.data import CropOutcome, Event, OfflineReason, Outcome, StreamState
 from vigil.rules.usual import Baseline, Sample
 from vigil.spec import StreamSpec
 
@@ -56,6 +56,7 @@ class HostSettings(Message, frozen=True, kw_only=True):
     memory_limit_bytes: int
     classifiers: tuple[ClassifierInfo, ...] = ()
     crop_px: int = 64  # a side of a crop's slot: the largest input of a classifier
+    trace_ratio: float = 0.0  # of the frames that go to the engine
     sources: SourcesConfig = SourcesConfig()  # by which sources are judged again, when opened
     allow_loopback: bool = False
 
@@ -234,6 +235,35 @@ class StreamStopped(Message, frozen=True, kw_only=True):
     stream_id: str
 
 
+class EngineTimes(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """When a traced frame was where in the engine."""
+
+    arrived_s: float
+    done_s: float  # its detections were there, after infer_s and postprocess_s
+    infer_s: float
+    postprocess_s: float
+    frames: int  # of its batch
+
+
+class FrameTraced(Message, frozen=True, kw_only=True):
+    """Where the time of a sampled frame went. Its events, if it made any, are sent after it."""
+
+    stream_id: str
+    run: int
+    seq: int
+    outcome: Outcome
+    captured_at_s: float  # UTC
+    captured_s: float
+    began_s: float  # its picture was there, to be drawn into a slot
+    ready_s: float  # it was on its way to the engine
+    returned_s: float
+    engine: EngineTimes | None = None
+    tracked_s: float | None = None  # the following of analysed frames
+    ruled_s: float | None = None
+    found: int = 0  # objects
+    event_ids: tuple[str, ...] = ()
+
+
 class FoundObject(msgspec.Struct, frozen=True, kw_only=True):
     """One object: xyxy normalised."""
 
@@ -363,6 +393,7 @@ class FrameReady(Message, frozen=True, kw_only=True, array_like=True):
     ready_s: float
     priority: int  # 0: of a golden clip, only inferred while nothing else waits
     keep: bool  # True: never replaced by a newer one, never stale
+    traced: bool = False  # its times come back with it
 
 
 class CropReady(Message, frozen=True, kw_only=True, array_like=True):
@@ -394,6 +425,7 @@ class FrameDone(Message, frozen=True, kw_only=True, array_like=True):
     score: bytes = b""
     class_id: bytes = b""  # int64
     infer_s: float = 0.0
+    times: EngineTimes | None = None  # of a traced frame
 
 
 class CropDone(Message, frozen=True, kw_only=True, array_like=True):
@@ -448,6 +480,7 @@ FromHost: TypeAlias = (
     | StreamHistory
     | TracksEnded
     | FrameWitnessed
+    | FrameTraced
     | PictureAnalysed
     | PictureClassified
     | SnapshotTaken

@@ -141,6 +141,12 @@ class ServiceMetrics:
             ("process", "reason"),
             registry=self.registry,
         )
+        self._spans = Counter(
+            "vigil_spans",
+            "Spans of traces, and what became of them.",
+            ("outcome",),
+            registry=self.registry,
+        )
         self._handled = Counter(
             "grpc_server_handled",
             "RPCs completed, by code.",
@@ -191,6 +197,10 @@ class ServiceMetrics:
     def on_restart(self, process: str, reason: str) -> None:
         """A child was started again."""
         self._restarts.labels(process, reason).inc()
+
+    def on_spans(self, outcome: str, spans: int) -> None:
+        """The collector has spans, or they are lost. Any thread may call it."""
+        self._spans.labels(outcome).inc(spans)
 
     def call_handled(self, *, service: str, method: str, code: str, duration_s: float) -> None:
         """An RPC ended."""

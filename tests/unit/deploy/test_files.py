@@ -73,6 +73,7 @@ def test_vigil_takes_its_configuration(folder: Path) -> None:
         ("compose.yaml", ['"127.0.0.1:3000:3000"']),
         ("compose.gpu.yaml", []),
         ("compose.tls.yaml", ['"50051:50051"']),
+        ("compose.traces.yaml", []),
     ],
 )
 def test_only_what_wants_a_login_is_published(file: str, allowed: list[str]) -> None:
@@ -88,6 +89,13 @@ def test_vigil_takes_the_settings_of_tls(folder: Path) -> None:
     assert config.grpc.address == "0.0.0.0:50051"
     assert config.tls.cert
     assert config.http.address == "127.0.0.1:9464"
+
+
+def test_vigil_takes_the_settings_of_traces(folder: Path) -> None:
+    text = (folder / "compose.traces.yaml").read_text()
+    environment = dict(re.findall(r'^ +(VIGIL_\w+__\w+): "?([^"\s]+)', text, re.MULTILINE))
+    config = load(folder / "secrets" / "vigil.toml", environment)
+    assert (config.traces.endpoint, config.traces.sample_ratio) == ("http://jaeger:4317", 0.01)
 
 
 def test_dashboards_name_the_data_source_that_is_provisioned() -> None:

@@ -23,6 +23,7 @@ from tests.support.shipping import (
 ROOT = Path(__file__).parents[3]
 CUDA = ("nvidia-", "cuda-", "triton")  # what torch brings where it is built for it
 SHIPPED = {name: each for name, each in shipped().items() if not name.startswith(CUDA)}
+LOCKS = ("requirements.lock", "trackeval.lock")
 ON_ITS_OWN = "torch"  # installed from another index
 BUILT_WITH_GPL = b"--enable-gpl"
 
@@ -69,7 +70,7 @@ def test_it_finds_the_gpl_libraries_of_an_extra_that_does_not_ship() -> None:
 
 def locked() -> dict[str, str]:
     """What the image installs by hash."""
-    text = (ROOT / "deploy" / "requirements.lock").read_text()
+    text = "".join((ROOT / "deploy" / name).read_text() for name in LOCKS)
     return dict(re.findall(r"^([\w.-]+)==(\S+) \\$", text, re.MULTILINE))
 
 
@@ -86,7 +87,7 @@ def test_everything_that_ships_is_locked_at_the_versions_that_are_tested() -> No
     assert {name: version for name, version in pinned().items() if name in lock} == {
         name: lock[name] for name in lock if name in pinned()
     }
-    hashes = (ROOT / "deploy" / "requirements.lock").read_text().count("--hash=sha256:")
+    hashes = sum((ROOT / "deploy" / name).read_text().count("--hash=sha256:") for name in LOCKS)
     assert hashes >= len(lock)
 
 

@@ -196,8 +196,9 @@ async def test_an_error_in_what_hears_it_does_not_hide_the_end() -> None:
 
 
 async def test_a_child_inherits_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("VIGIL_REDIS__URL", "DB_PASSWORD", "vigil_token", "AWS_SECRET_ACCESS_KEY"):
+    for name in ("VIGIL_REDIS__URL", "DB_PASSWORD", "vigil_token", "OTEL_EXPORTER_OTLP_HEADERS"):
         monkeypatch.setenv(name, "canary")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
     monkeypatch.setenv("TZ", "UTC")
     talk = Talk()
     talk.child.open()

@@ -1,0 +1,1 @@
+"""OpenTelemetry traces of sampled frames and calls, made after the fact of times that are recorded anyway."""
