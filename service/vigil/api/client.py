@@ -52,10 +52,14 @@ class StreamClient:
         )
 
     async def watch(self, *stream_ids: str) -> AsyncGenerator[streams_pb2.Stream]:
-        """Streams as they are, then as they change."""
+        """Streams as they are, then as they change; the service forgets the watch when this is closed."""
         request = streams_pb2.WatchStreamsRequest(stream_ids=stream_ids)
-        async for answer in self._streams.WatchStreams(request, metadata=self._login.metadata):
-            yield answer.stream
+        call = self._streams.WatchStreams(request, metadata=self._login.metadata)
+        try:
+            async for answer in call:
+                yield answer.stream
+        finally:
+            call.cancel()  # else it goes on until the garbage collector finds it
 
 
 async def wait_serving(address: str, *, timeout_s: float, login: Login = NOTHING) -> None:

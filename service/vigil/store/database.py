@@ -69,7 +69,7 @@ class Database:
             stack.callback(self._close_writer)
             for _ in range(READERS):
                 self._idle.put(stack.enter_context(contextlib.closing(self._open())))
-            self._readers = stack.enter_context(ThreadPoolExecutor(READERS, "vigil-state-read"))
+            self._readers = stack.enter_context(_started_pool(READERS))
             self._stopping = False
             self._thread = threading.Thread(target=self._run, name="vigil-state-write", daemon=True)
             self._thread.start()
@@ -221,6 +221,15 @@ class Database:
                 connection.execute("ROLLBACK")
         except sqlite3.Error:
             self._close_writer()
+
+
+def _started_pool(threads: int) -> ThreadPoolExecutor:
+    """A pool whose threads all run: left to itself it makes them over hours, and each takes memory."""
+    pool = ThreadPoolExecutor(threads, "vigil-state-read")
+    together = threading.Barrier(threads)
+    for _ in range(threads):
+        pool.submit(together.wait)
+    return pool
 
 
 @contextlib.contextmanager
