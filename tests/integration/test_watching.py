@@ -1,5 +1,8 @@
 """Events are watched, listed and read from Redis: the same ones, each once, in order."""
 
+import asyncio
+import gc
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -10,6 +13,7 @@ from tests.support.errors import refusal
 from tests.support.site import MARKER
 from tests.support.videos import Clips
 from tests.support.waiting import until
+from vigil.api.client import StreamClient
 from vigil.v1 import events_pb2
 
 pytestmark = pytest.mark.timeout(90)
@@ -81,3 +85,33 @@ def test_latency_is_measured_for_every_event(site: Any, clips: Clips) -> None:
     assert samples.value("vigil_stage_seconds_count", stage="outbox") > 0
     assert samples.value("vigil_stage_seconds_count", stage="publish") > 0
     assert samples.total("vigil_events_total", type="marker", phase="new") >= events
+
+
+def test_a_watch_that_our_client_leaves_is_over_for_the_service(site: Any, clips: Clips) -> None:
+    """Not only when Python collects its garbage: a soak found the service 22 KB larger after each watch."""
+    site.add("left", clips.long.as_uri())
+
+    def ended() -> float:
+        values = site.scrape().values.items()
+        name, wanted = "grpc_server_handled_total", {"WatchStreams", "CANCELLED"}
+        return sum(
+            value
+            for (of, labels), value in values
+            if of == name and wanted <= {*dict(labels).values()}
+        )
+
+    async def watch() -> None:
+        async with (
+            StreamClient(site.vigil.addresses.grpc) as client,
+            aclosing(client.watch("left")) as states,
+        ):
+            assert (await anext(states)).spec.stream_id == "left"
+            before = await asyncio.to_thread(ended)
+            await states.aclose()
+            await asyncio.to_thread(until, lambda: ended() > before, what="the end of the watch")
+
+    gc.disable()
+    try:
+        asyncio.run(watch())
+    finally:
+        gc.enable()

@@ -49,6 +49,12 @@ def test_writes_that_wait_share_one_commit(tmp_path: Path) -> None:
     assert statements.count("COMMIT") <= 3
 
 
+def test_all_readers_run_from_the_start(tmp_path: Path) -> None:
+    with Database(tmp_path):
+        names = [thread.name for thread in threading.enumerate()]
+        assert len([name for name in names if name.startswith("vigil-state-read")]) == 3
+
+
 def test_a_job_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
     def wrong(connection: sqlite3.Connection) -> None:
         connection.execute("INSERT INTO counter (stream_id, run) VALUES ('half', 1)")
