@@ -180,7 +180,7 @@ class StreamState(StrEnum):
 
 
 class OfflineReason(StrEnum):
-    """Why a stream is OFFLINE, or, the last one, DEGRADED."""
+    """Why a stream is OFFLINE or DEGRADED: QUARANTINED either, OVERLOADED the latter."""
 
     UNREACHABLE = "unreachable"
     AUTH_FAILED = "auth_failed"

@@ -171,22 +171,26 @@ def test_a_picture_of_another_size_leaves_zones_where_they_are(
 @pytest.mark.planted(
     "vigil.host.backoff:LONGEST_S = 60.0", "vigil.host.backoff:FIRST_S = 60.0", caught="are back"
 )
+@pytest.mark.parametrize(
+    ("door", "a_host"), [(streams_pb2.Source.OPENCV, 8), (streams_pb2.Source.PYAV, 25)]
+)
 def test_a_hundred_cameras_are_back_twenty_seconds_after_the_network(
-    open_site: Callable[..., Any],
+    open_site: Callable[..., Any], door: Any, a_host: int
 ) -> None:
+    """OpenCV opens one source after the other in a process: it has the default number of streams in each."""
     count, back_within_s = 100, 20.0
     with (
         RtspCamera(size_px=(96, 64), fps=15, gop=15) as camera,
         RtspWire(camera.port) as wire,
         open_site(
-            VIGIL_HOSTS__STREAMS_PER_HOST="25",
+            VIGIL_HOSTS__STREAMS_PER_HOST=str(a_host),
             VIGIL_CAPTURE__OPEN_TIMEOUT_S="5",
             VIGIL_CAPTURE__READ_TIMEOUT_S="5",
         ) as site,
     ):
         names = [f"cam-{index}" for index in range(count)]
         for name in names:
-            site.add(name, wire.url, detect_fps=0.2, source_backend=streams_pb2.Source.PYAV)
+            site.add(name, wire.url, detect_fps=0.2, source_backend=door)
         online = Counting(site, names)
         with online:
             until(lambda: online.count() == count, timeout_s=120, what="a hundred cameras online")

@@ -60,13 +60,17 @@ def test_one_bad_frame_of_a_batch_costs_the_others_nothing(bench: Bench, host: H
 def test_a_stream_that_the_model_fails_on_is_kept_out_of_batches(
     bench: Bench, host: Host, bad: int
 ) -> None:
+    said = []
     for _ in range(MOST_FAILURES):
         host.send(0, value=bad)
-        assert host.answers(1)[0].outcome == "dropped_error"
+        done = host.answers(1)[0]
+        assert done.outcome == "dropped_error"
+        said.append(done.quarantined)
     before = len(bench.net.batches)
     host.send(0, value=bad)
     assert host.answers(1)[0].outcome == "dropped_error"
     assert len(bench.net.batches) == before, "still in batches"
+    assert said == [False] * (MOST_FAILURES - 1) + [True], "the host is not told"
     host.send(1, value=1)
     assert host.answers(1)[1].outcome == "analysed"
 

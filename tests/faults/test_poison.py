@@ -26,13 +26,23 @@ HANGS = (
     "vigil.host.capture:OpenCvCapture.grab = "
     f"lambda self: __import__('threading').Event().wait() {IF_POISON}"
 )
+FAILS_ON_BLACK = (
+    "vigil.engine.runner:Runner.infer = lambda self, pictures: original(self, pictures)"
+    " if all(picture[32, 48].any() for picture in pictures) else torch.empty(-1)"
+)
 SOON = "vigil.fleet.quarantine:FIRST_WAIT_S = 3.0"
-IMPATIENT = "vigil.host.app:STUCK_SLACK_S = 1.0"
+IMPATIENT = "vigil.host.library_calls:SLACK_S = 1.0"
 
 
 def is_quarantined(stream: Any) -> bool:
     return bool(
         stream.status.state == Status.OFFLINE and stream.status.reason == Status.QUARANTINED
+    )
+
+
+def is_failed_by_the_model(stream: Any) -> bool:
+    return bool(
+        stream.status.state == Status.DEGRADED and stream.status.reason == Status.QUARANTINED
     )
 
 
@@ -80,6 +90,32 @@ def test_a_stream_that_ends_its_process_twice_is_alone_from_then_on(
         site.remove("poison")
         assert {each: site.get(each).status.run for each in neighbours} == runs
         assert site.fetch_ready()
+
+
+@pytest.mark.planted(
+    "vigil.host.camera:Camera.note_model = lambda self, *, fails: None",
+    caught="dark was not as wanted",
+)
+def test_a_stream_that_the_model_fails_on_says_so_and_its_neighbour_does_not_notice(
+    open_site: Callable[..., Any], clips: Clips, inject: Callable[..., None]
+) -> None:
+    inject(FAILS_ON_BLACK)
+    black = videos.write_folder(clips.root / "black", pictures=10, black=True)
+    with open_site() as site:
+        site.add("neighbour", clips.long.as_uri(), rules=[MARKER], source_loop=True)
+        site.add("dark", f"folder:{black}", source_loop=True, source_folder_fps=10)
+        status = site.wait("dark", is_failed_by_the_model, timeout_s=60).status
+        print(f"DEGRADED, QUARANTINED: {status.detail}")
+        site.wait_marks("neighbour", 5)
+        assert site.get("neighbour").status.run == 1
+        assert site.get("neighbour").status.reason == Status.REASON_UNSPECIFIED
+        site.update("dark", "source", source_uri=clips.long.as_uri(), source_loop=True)
+        site.wait(
+            "dark",
+            lambda s: is_online(s) and s.status.reason == Status.REASON_UNSPECIFIED,
+            timeout_s=30,
+        )
+        assert all(account.balances for account in site.scrape().accounts().values())
 
 
 @pytest.mark.planted(

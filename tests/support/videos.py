@@ -121,11 +121,12 @@ def turned(clip: Path, path: Path, *, quarter_turns: int) -> Path:
     return path
 
 
-def write_folder(folder: Path, *, pictures: int) -> Path:
-    """A folder of pictures, in name order."""
-    folder.mkdir()
+def write_folder(folder: Path, *, pictures: int, black: bool = False) -> Path:
+    """A folder of pictures, in name order; the same ones are written again where it is there."""
+    folder.mkdir(exist_ok=True)
+    night = cv2.imencode(".jpg", np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.uint8))[1].tobytes()
     for index in range(pictures):
-        (folder / f"{index:04d}.jpg").write_bytes(jpeg(index))
+        (folder / f"{index:04d}.jpg").write_bytes(night if black else jpeg(index))
     return folder
 
 

@@ -203,7 +203,7 @@ class Engine:
             if self._suspects.may_try(_key(waiting), now_s):
                 self._infer([waiting])
             else:
-                self._links[waiting.host_id].dropped_error(waiting.frame)
+                self._links[waiting.host_id].dropped_error(waiting.frame, quarantined=True)
         if shared:
             self._page.times.observe_batch(len(shared))
             self._infer(shared)
@@ -273,11 +273,11 @@ class Engine:
     def _fail(self, waiting: Waiting, why: str) -> None:
         """The model failed on this frame; a client's picture is no stream, and not held against one."""
         log.error("frame_failed", error=why)
-        self._links[waiting.host_id].dropped_error(waiting.frame)
-        if waiting.frame.camera >= 0 and self._suspects.failed(
-            _key(waiting), self._clock.monotonic_s()
-        ):
+        key, is_stream = _key(waiting), waiting.frame.camera >= 0
+        if is_stream and self._suspects.failed(key, self._clock.monotonic_s()):
             log.error("stream_quarantined", host=waiting.host_id, camera=waiting.frame.camera)
+        quarantined = is_stream and self._suspects.quarantined(key)
+        self._links[waiting.host_id].dropped_error(waiting.frame, quarantined=quarantined)
 
     def _flush(self) -> None:
         for link in list(self._links.values()):

@@ -70,9 +70,11 @@ class HostLink:
         """Give the slot back: the frame grew too old."""
         self._give_back(FrameDone(slot=frame.slot, outcome="dropped_stale"))
 
-    def dropped_error(self, frame: FrameReady) -> None:
-        """Give the slot back: the net failed on it."""
-        self._give_back(FrameDone(slot=frame.slot, outcome="dropped_error"))
+    def dropped_error(self, frame: FrameReady, *, quarantined: bool = False) -> None:
+        """Give the slot back: the net failed on it, or on so many before it that it was not tried."""
+        self._give_back(
+            FrameDone(slot=frame.slot, outcome="dropped_error", quarantined=quarantined)
+        )
 
     def crop(self, crop: CropReady, side_px: int) -> U8:
         """A crop's pixels: (side_px, side_px, 3) uint8 BGR."""

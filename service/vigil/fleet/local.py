@@ -50,6 +50,7 @@ from vigil.ipc.messages import (
     FromHost,
     LoginGranted,
     LoginWanted,
+    ModelFails,
     RunGranted,
     RunWanted,
     StreamHistory,
@@ -330,6 +331,8 @@ class LocalFleet:
                 self._spawn(self._learn(host, history))
             case LoginWanted(stream_id=stream_id):
                 self._spawn(self._grant_login(host, stream_id))
+            case ModelFails(stream_id=stream_id, fails=fails):
+                self._rates.note_model(stream_id, fails=fails)
             case StreamReport() as report:
                 self.book.note(report)
                 self._log_state(report)
@@ -367,6 +370,7 @@ class LocalFleet:
         """Its streams connect anew in the next process."""
         self._pictures.host_ended(host.host_id)
         for stream_id in host.opened:
+            self._rates.forget(stream_id)
             if stream_id not in self.book:  # a golden clip: nobody watches it
                 continue
             pushed = self.book.get(stream_id).spec.source.uri == PUSH_URI
@@ -466,6 +470,7 @@ class LocalFleet:
         if wanted.source != held.source:
             self.drift.forget(stream_id)
         await self.hosts.take_away(stream_id)  # a quarantined one, too, which has no host
+        self._rates.forget(stream_id)
         if wanted.enabled:
             self.book.set(
                 stream_id,

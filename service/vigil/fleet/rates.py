@@ -10,6 +10,7 @@ from vigil.metrics.totals import AccountTotals
 
 WINDOW_S = 5.0
 ENOUGH = 0.9  # of the rate that was asked for
+_FAILS = "the model failed on its pictures again and again: one is tried by itself now and then"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,26 @@ class RateJudge:
         self._accounts = accounts
         self._clock = clock
         self._watches: dict[str, RateWatch] = {}
+        self._failing: set[str] = set()  # on whose pictures the model fails
 
     def forget(self, stream_id: str) -> None:
-        """The stream is gone."""
+        """The stream is gone, or its process."""
         self._watches.pop(stream_id, None)
+        self._failing.discard(stream_id)
+
+    def note_model(self, stream_id: str, *, fails: bool) -> None:
+        """The model failed on a stream's pictures until few are tried, or no longer."""
+        if not fails or stream_id not in self._book:
+            self._failing.discard(stream_id)
+            return
+        self._failing.add(stream_id)
+        if self._book.get(stream_id).status.state.has_pictures:
+            self._book.set(
+                stream_id,
+                state=StreamState.DEGRADED,
+                reason=OfflineReason.QUARANTINED,
+                detail=_FAILS,
+            )
 
     def judge(self, stream_id: str) -> None:
         """Note how often a stream is analysed; below what was asked for, it is DEGRADED.
@@ -70,7 +87,7 @@ class RateJudge:
         """
         stream = self._book.get(stream_id)
         if not stream.status.state.has_pictures:
-            self.forget(stream_id)
+            self._watches.pop(stream_id, None)
             return
         outcomes = self._accounts.account(stream_id).outcomes
         watch = self._watches.setdefault(stream_id, RateWatch())
@@ -86,10 +103,13 @@ class RateJudge:
                 detect_fps=stream.spec.detect_fps,
                 source_fps=stream.status.source_fps,
             )
+        reason = OfflineReason.OVERLOADED if detail and watch.drops_late else None
+        if stream_id in self._failing:
+            reason, detail = OfflineReason.QUARANTINED, _FAILS
         self._book.set(
             stream_id,
             analysed_fps=round(rate_hz, 2),
             state=StreamState.DEGRADED if detail else StreamState.ONLINE,
-            reason=OfflineReason.OVERLOADED if detail and watch.drops_late else None,
+            reason=reason,
             detail=detail,
         )

@@ -66,7 +66,6 @@ log = structlog.get_logger()
 SETTINGS_TIMEOUT_S = 10.0
 SEND_TIMEOUT_S = 10.0  # a service that takes nothing for so long hangs
 IDLE_S = 0.25
-STUCK_SLACK_S = 10.0  # beyond its time-outs, before a call of OpenCV or FFmpeg counts as hung
 
 
 @dataclass(slots=True)
@@ -135,10 +134,6 @@ class Host:
         self._page = page
         self._selector = selectors.DefaultSelector()
         self._stopping = False
-        # Asking a source where it leads, opening it and asking why it did not open have a time-out each;
-        # OpenCV opens one source after the other in a process, so that each may wait for all others.
-        waits_s = (3 + settings.streams) * settings.open_timeout_s
-        self._stuck_s = waits_s + settings.read_timeout_s + STUCK_SLACK_S
 
     def run(self) -> None:
         """Serve until told to stop, or until the service is gone."""
@@ -297,7 +292,7 @@ class Host:
     def _sweep(self) -> None:
         """Tell of readers that hang; forget cameras that leave, once nothing of them is on its way."""
         for stream_id, room in list(self._rooms.items()):
-            if room.camera.library.lasting_s() > self._stuck_s:
+            if room.camera.library.hung:
                 self._control.send(ReaderHangs(stream_id=stream_id))
             if room.leaving and not room.reads() and not room.camera.ledger.in_flight():
                 self._run_posted()  # the reader's last word: its run is over

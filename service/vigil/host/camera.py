@@ -24,6 +24,7 @@ from vigil.ipc.messages import (
     FrameTraced,
     LoginGranted,
     LoginWanted,
+    ModelFails,
     RunWanted,
     StreamEvents,
     StreamHistory,
@@ -84,10 +85,13 @@ class Frame:
 
     def analysed(self, found: Detections, done: FrameDone) -> None:
         """The engine's answer."""
+        self.camera.note_model(fails=False)
         self.camera.take_analysed(self, found, done)
 
     def dropped(self, done: FrameDone) -> None:
         """No answer, and why."""
+        if done.quarantined:
+            self.camera.note_model(fails=True)
         self.camera.take_dropped(self, done.outcome)
 
 
@@ -113,7 +117,11 @@ class Camera:
         self.ledger = context.page.ledger(record)
         self.slots = SlotPool(slots)
         self.state = StreamState.PENDING
-        self.library = LibraryCalls(context.clock)
+        self.library = LibraryCalls(
+            context.clock,
+            open_timeout_s=context.settings.open_timeout_s,
+            read_timeout_s=context.settings.read_timeout_s,
+        )
         self._context = context
         self._witness = (witness,) if witness is not None else ()
         self._tally = TrackTally()
@@ -124,6 +132,7 @@ class Camera:
         self._run: Run | None = None  # the newest that the loop has seen frames of
         self._wishes: list[Then] = []  # those who wait for a snapshot
         self._wishes_lock = threading.Lock()
+        self._model_fails = False  # as the service was told
         self._baselines: dict[tuple[str, Edge], Baseline] = {}  # learnt limits by rule and edge
         # a run begins with the definition that stands, or is changed
         self._definition_lock = threading.Lock()
@@ -284,6 +293,12 @@ class Camera:
         """No picture will come: tell those who wait."""
         for then in self._take_wishes():
             then(None)
+
+    def note_model(self, *, fails: bool) -> None:
+        """Whether the model fails on this camera's pictures; the service is told of a change."""
+        if fails != self._model_fails:
+            self._model_fails = fails
+            self._context.send(ModelFails(stream_id=self.spec.stream_id, fails=fails))
 
     def take_analysed(self, frame: Frame, found: Detections, done: FrameDone) -> None:
         """A frame came back with its detections: tracks, rules, events."""

@@ -7,9 +7,10 @@ for the whole process. `pyav_capture` is the other door to video, `folder_captur
 
 import socket
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import cv2
@@ -84,7 +85,18 @@ def configure_process() -> None:
     cv2.setNumThreads(1)
 
 
-def open_capture(source: Source, limits: CaptureLimits, access: Access | None = None) -> Capture:
+Turn: TypeAlias = AbstractContextManager[None]
+"""Entered while OpenCV opens, which it does for one source after the other in a process."""
+NO_TURN: Turn = nullcontext()
+
+
+def open_capture(
+    source: Source,
+    limits: CaptureLimits,
+    access: Access | None = None,
+    *,
+    turn: Turn = NO_TURN,
+) -> Capture:
     """Open a source. Raises CaptureFailed with the reason, as far as it can be told.
 
     ``access`` judges every connection and file; none is for what the user of this process named himself.
@@ -97,29 +109,31 @@ def open_capture(source: Source, limits: CaptureLimits, access: Access | None = 
 
             return FolderCapture(folder, fps=source.folder_fps, access=access)
         if access is None:
-            return door_class(source)(source, limits, address=ffmpeg_address(source))
+            return door_class(source)(source, limits, address=ffmpeg_address(source), turn=turn)
         if source.uri.startswith("file:"):
-            return _open_file(source, limits, access)
-        return _open_network(source, limits, access)
+            return _open_file(source, limits, access, turn)
+        return _open_network(source, limits, access, turn)
     except Refused as refused:
         raise CaptureFailed(OfflineReason.REFUSED_BY_POLICY, str(refused)) from None
 
 
-def _open_file(source: Source, limits: CaptureLimits, access: Access) -> Capture:
+def _open_file(source: Source, limits: CaptureLimits, access: Access, turn: Turn) -> Capture:
     path = access.path(source.uri)
     try:
         with access.opened(path) as fd:
             # FFmpeg opens what was judged, not what the path leads to a moment later.
-            return door_class(source)(source, limits, address=f"/proc/self/fd/{fd}")
+            return door_class(source)(source, limits, address=f"/proc/self/fd/{fd}", turn=turn)
     except OSError:
         raise CaptureFailed(*diagnose(source, took_s=0.0, timeout_s=1.0)) from None
 
 
-def _open_network(source: Source, limits: CaptureLimits, access: Access) -> Capture:
+def _open_network(source: Source, limits: CaptureLimits, access: Access, turn: Turn) -> Capture:
     timeout_s = limits.open_timeout_s
     try:
         with find(source, access, timeout_s=timeout_s) as (found, address):
-            return door_class(source)(found, limits, address=address, connect=access.connect)
+            return door_class(source)(
+                found, limits, address=address, turn=turn, connect=access.connect
+            )
     except OSError as error:
         detail = unreachable(urlsplit(source.uri), error)
         raise CaptureFailed(OfflineReason.UNREACHABLE, detail) from None
@@ -146,16 +160,18 @@ class OpenCvCapture:
         limits: CaptureLimits,
         *,
         address: str,
+        turn: Turn = NO_TURN,
         connect: Connect = socket.create_connection,
     ) -> None:
         self.live = not source.uri.startswith("file:")
-        started_s = time.monotonic()
         parameters = [
             *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(limits.open_timeout_s * 1000)),
             *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(limits.read_timeout_s * 1000)),
             *(cv2.CAP_PROP_N_THREADS, 1),
         ]
-        self._capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, parameters)  # noqa: TID251
+        with turn:
+            started_s = time.monotonic()
+            self._capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, parameters)  # noqa: TID251
         if not self._capture.isOpened():
             self._capture.release()
             took_s = time.monotonic() - started_s

@@ -82,7 +82,7 @@ class Play:
             if self._paced:
                 self._wait_until(self._due_s)
             started_s, started_cpu_s = self._clock.monotonic_s(), time.thread_time()
-            with self._camera.library:
+            with self._camera.library.reading:
                 grabbed = self._capture.grab()
             arrival_s = self._clock.monotonic_s()
             # of this thread's processor time: a live source's grab waits for the network, too
@@ -185,7 +185,7 @@ class Play:
             return
         began_cpu_s = time.thread_time()
         try:
-            with self._camera.library:
+            with self._camera.library.reading:
                 picture = self._capture.retrieve(self._pictures.take())
         except Exception:  # CaptureFailed, or an error of OpenCV's
             self._camera.slots.give_back(slot)

@@ -16,7 +16,15 @@ from av.video.reformatter import VideoReformatter
 
 from vigil.data import U8, OfflineReason
 from vigil.host.access import Connect
-from vigil.host.capture import MAX_SIDE_PX, CaptureFailed, CaptureLimits, check_size, sane_fps
+from vigil.host.capture import (
+    MAX_SIDE_PX,
+    NO_TURN,
+    CaptureFailed,
+    CaptureLimits,
+    Turn,
+    check_size,
+    sane_fps,
+)
 from vigil.host.diagnose import diagnose
 from vigil.host.environment import FFMPEG_OPTIONS
 from vigil.spec import Source
@@ -39,6 +47,7 @@ class PyAvCapture:
         limits: CaptureLimits,
         *,
         address: str,
+        turn: Turn = NO_TURN,  # not waited for: PyAV opens sources beside each other
         connect: Connect = socket.create_connection,
     ) -> None:
         self.live = not source.uri.startswith("file:")

@@ -107,7 +107,7 @@ class Reader:
             return self._unexpected(error)
         finally:
             if capture is not None:
-                with self._camera.library:
+                with self._camera.library.reading:
                     capture.close()
 
     def _open(self) -> Capture:
@@ -115,8 +115,9 @@ class Reader:
         source = self._camera.login()
         # a golden clip is the service's own: no client named it
         access = None if self._source.pace is Pace.WAITED else self._context.access
-        with self._camera.library:
-            return open_capture(source, self._limits, access)
+        library = self._camera.library
+        with library.opening:
+            return open_capture(source, self._limits, access, turn=library.turn())
 
     def _unexpected(self, error: Exception) -> Ended:
         """Say what failed and where, without its text: OpenCV's holds the address, credentials and all."""

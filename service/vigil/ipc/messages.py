@@ -214,6 +214,13 @@ class ReaderHangs(Message, frozen=True, kw_only=True):
     stream_id: str
 
 
+class ModelFails(Message, frozen=True, kw_only=True):
+    """The model failed on this stream's pictures again and again, so that few are tried; or no longer."""
+
+    stream_id: str
+    fails: bool
+
+
 class StreamHistory(Message, frozen=True, kw_only=True):
     """What rules with learnt limits have seen."""
 
@@ -426,6 +433,7 @@ class FrameDone(Message, frozen=True, kw_only=True, array_like=True):
     class_id: bytes = b""  # int64
     infer_s: float = 0.0
     times: EngineTimes | None = None  # of a traced frame
+    quarantined: bool = False  # the model failed on this camera's frames again and again
 
 
 class CropDone(Message, frozen=True, kw_only=True, array_like=True):
@@ -476,6 +484,7 @@ FromHost: TypeAlias = (
     | StreamReport
     | StreamEvents
     | ReaderHangs
+    | ModelFails
     | StreamStopped
     | StreamHistory
     | TracksEnded
