@@ -13,6 +13,9 @@ from vigil.data import F32, U8
 from vigil.scene.mesh import Mesh, join, normals
 
 _SHIFT = 4  # fillConvexPoly takes corners as fixed-point numbers with this many binary places
+# Of an object's distance, the nearest that a corner of it is drawn at: what sticks out towards the camera,
+# or a shadow that reaches beneath it, would else be a sprite of gigabytes.
+_NEAREST = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ def project(points: F32, view: View) -> tuple[F32, F32]:
     """Pixels relative to the object's origin (..., 2), and depths in metres (...)."""
     eye, frame = axes(view)
     seen = (points - eye) @ frame.T
-    depth = np.maximum(seen[..., 2], 0.2)
+    depth = np.maximum(seen[..., 2], _NEAREST * view.distance_m)
     scale = view.px_per_m * view.distance_m / depth
     return np.stack([seen[..., 0] * scale, -seen[..., 1] * scale], axis=-1), depth
 
