@@ -3,17 +3,19 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vigil.cli.output import echo_json
 from vigil.training.classify.examples import (
     ExampleSet,
+    read_calibration,
     read_parts,
     read_pixels,
 )
@@ -27,6 +29,7 @@ from vigil.training.classify.recipe import (
     ClassifierRecipe,
     OptimiserName,
     ScheduleName,
+    load_classifier_recipe,
 )
 from vigil.training.classify.report import summary
 from vigil.vision.nets.classifier import FAMILIES
@@ -41,6 +44,12 @@ from vigil.vision.nets.classifier import FAMILIES
     required=True,
     help="A folder with a folder for each class; a .csv with the columns file, class and, at will, group; "
     "or an .npz of JPEG pictures, whose part 'test' is judged at the very end.",
+)
+@click.option(
+    "--recipe",
+    "recipe_path",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The net and its training in a TOML file, in place of the flags that say the same.",
 )
 @click.option("--arch", type=click.Choice(list(FAMILIES)), default="cropnet", show_default=True)
 @click.option("--name", help="The model's name (the net's).")
@@ -64,6 +73,12 @@ from vigil.vision.nets.classifier import FAMILIES
     default=0.0,
     show_default=True,
     help="Groups that are judged once, at the very end.",
+)
+@click.option(
+    "--calibrate",
+    type=click.Path(path_type=Path, exists=True),
+    help="Pictures of another place, like --data: by a half of their groups probabilities are calibrated, "
+    "the other half is judged once, at the very end.",
 )
 @click.option(
     "--input", "input_px", type=click.IntRange(16, 512), help="Pixels a side (the net's)."
@@ -94,6 +109,11 @@ from vigil.vision.nets.classifier import FAMILIES
 @click.option("--dropout", type=click.FloatRange(0, 0.95), help="The paper's, if not given.")
 @click.option("--smoothing", type=click.FloatRange(0, 0.5), default=0.0, show_default=True)
 @click.option("--balance", is_flag=True, help="Rare classes weigh as much as common ones.")
+@click.option(
+    "--fit-biases",
+    is_flag=True,
+    help="At the end, fit a bias of each class with the temperature, as if all were alike likely.",
+)
 @click.option("--augment/--no-augment", default=True, show_default=True)
 @click.option("--flip/--no-flip", default=True, show_default=True, help="Mirrored pictures, too.")
 @click.option("--baselines", is_flag=True, help="Compare with neighbours, SVM and regression.")
@@ -102,8 +122,12 @@ from vigil.vision.nets.classifier import FAMILIES
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object on stdout.")
+@click.pass_context
 def classifier(
+    context: click.Context,
+    /,
     data: Path,
+    recipe_path: Path | None,
     arch: str,
     name: str | None,
     run_folder: Path | None,
@@ -111,6 +135,7 @@ def classifier(
     group: str,
     val_share: float,
     test_share: float,
+    calibrate: Path | None,
     input_px: int | None,
     device: str,
     precision: str,
@@ -120,12 +145,22 @@ def classifier(
 ) -> None:
     """Train a classifier of crops; write its model, and a report beside the run."""
     console = Console(stderr=True)
-    model = name or arch
-    recipe = _recipe(arch, input_px or FAMILIES[arch].input_px, **flags)
+    if recipe_path is not None:
+        _refuse_flags(context, ("arch", "input_px", *flags))
+        recipe = load_classifier_recipe(recipe_path)
+    else:
+        recipe = _recipe(arch, input_px or FAMILIES[arch].input_px, **flags)
+    model = name or recipe.architecture
     parts = read_parts(
         data, group_pattern=group, val_share=val_share, test_share=test_share, seed=recipe.seed
     )
-    training, validation, test = parts.training, parts.validation, parts.test
+    training, validation, calibration, test = parts.training, parts.validation, None, parts.test
+    if calibrate is not None:
+        if test is not None:
+            raise click.UsageError(
+                "--calibrate brings its own pictures to judge: leave the others out"
+            )
+        calibration, test = read_calibration(calibrate, training.classes, group_pattern=group)
     folder = run_folder or Path("runs") / model
     trainer = ClassifierTrainer(
         recipe, training.classes, folder, device=device, precision=precision
@@ -144,7 +179,7 @@ def classifier(
         return
     facts = ClassifierFacts(
         name=model,
-        architecture=arch,
+        architecture=recipe.architecture,
         classes=training.classes,
         input_px=recipe.input_px,
         training_data=f"{data.name}: {len(training.examples)} pictures",
@@ -154,7 +189,8 @@ def classifier(
         held_out,
         facts,
         models_dir,
-        test=labelled(test, recipe.input_px) if test is not None else None,
+        calibration=_labelled_if(calibration, recipe.input_px),
+        test=_labelled_if(test, recipe.input_px),
         baselines_from=learnt if baselines else None,
     )
     if as_json:
@@ -164,6 +200,15 @@ def classifier(
         click.echo(line, err=True)
     click.echo(f"report: {folder / 'report.json'}", err=True)
     click.echo(f"{manifest.weights_path}: {manifest.weights_path.stat().st_size} bytes")
+
+
+def _refuse_flags(context: click.Context, names: Sequence[str]) -> None:
+    """Raises UsageError where one of these was given: a recipe says it already."""
+    for name in names:
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(
+                f"--recipe says what --{name.replace('_', '-')} would; change the file, or leave it out"
+            )
 
 
 def _recipe(arch: str, input_px: int, **flags: Any) -> ClassifierRecipe:
@@ -185,6 +230,7 @@ def _recipe(arch: str, input_px: int, **flags: Any) -> ClassifierRecipe:
         dropout=flags["dropout"],
         label_smoothing=flags["smoothing"],
         balance=flags["balance"],
+        fit_biases=flags["fit_biases"],
         augmentation=varied if flags["augment"] else NO_AUGMENTATION,
         patience_epochs=flags["patience"],
     )
@@ -193,6 +239,10 @@ def _recipe(arch: str, input_px: int, **flags: Any) -> ClassifierRecipe:
 def labelled(examples: ExampleSet, input_px: int) -> Labelled:
     """The pictures of a part as pixels, with their labels."""
     return Labelled(read_pixels(examples, input_px=input_px), examples.labels)
+
+
+def _labelled_if(examples: ExampleSet | None, input_px: int) -> Labelled | None:
+    return None if examples is None else labelled(examples, input_px)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
-"""What a picture may look like instead: shifted, mirrored, in another light, partly hidden."""
+"""What a picture may look like instead: moved, mirrored, in another light, partly hidden, farther."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,14 +13,37 @@ def augmented(
     image: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Another version of a picture (S, S, 3) uint8 BGR, of the same shape."""
-    out = _shifted(image, round(how.shift * image.shape[0]), rng)
+    out = _zoomed(image, how, rng) if how.zoom or how.stretch else image
+    out = _shifted(out, round(how.shift * image.shape[0]), rng)
     if rng.random() < how.flip_chance:
         out = out[:, ::-1]
     if rng.random() < how.colour_chance:
         out = _coloured(out, how.colour, rng)
+    if how.grey_chance and rng.random() < how.grey_chance:
+        out = np.repeat(out.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    if how.degrade_chance and rng.random() < how.degrade_chance:
+        out = _degraded(out, rng)
     if rng.random() < how.erase_chance:
         out = _erased(out, rng)
     return np.ascontiguousarray(out)
+
+
+def _zoomed(
+    image: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Larger or smaller about its middle, of another aspect; grey where it ends."""
+    side = image.shape[0]
+    zoom = np.exp(rng.uniform(-1, 1) * np.log1p(how.zoom))
+    stretch = np.exp(rng.uniform(-0.5, 0.5) * np.log1p(how.stretch))
+    middle = (side - 1) / 2
+    x_scale, y_scale = zoom * stretch, zoom / stretch
+    matrix = np.array(
+        [[x_scale, 0, middle * (1 - x_scale)], [0, y_scale, middle * (1 - y_scale)]], np.float64
+    )
+    out: NDArray[np.uint8] = cv2.warpAffine(  # type: ignore[assignment]
+        image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderValue=(_GREY,) * 3
+    )
+    return out
 
 
 def _shifted(image: NDArray[np.uint8], most_px: int, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -43,6 +67,15 @@ def _coloured(
     mean = values.mean()
     values = ((values - mean) * contrast + mean * brightness) * balance
     out: NDArray[np.uint8] = np.clip(values, 0, 255).astype(np.uint8)
+    return out
+
+
+def _degraded(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """As if it had had a half to a sixth of its pixels a side."""
+    side = image.shape[0]
+    small = max(4, round(side / rng.uniform(2.0, 6.0)))
+    few = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+    out: NDArray[np.uint8] = cv2.resize(few, (side, side), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
     return out
 
 

@@ -1,6 +1,7 @@
 """Labelled pictures of a classifier: a folder for each class, a CSV, or CIFAR-10's subset."""
 
 import csv
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -121,6 +122,33 @@ def split_by_group(
                 "from another camera, or change the share or the groups"
             )
     return parts
+
+
+def read_calibration(
+    path: Path, classes: tuple[str, ...], *, group_pattern: str = ""
+) -> tuple[ExampleSet, ExampleSet]:
+    """A labelled set in halves that share no group: to calibrate by, and to judge by at the very end.
+
+    A group's half is decided by its name alone, so it is the same in every run. Raises UnusableDataSet
+    where the set has other classes than these, or a half lacks one.
+    """
+    data = read_examples(path, group_pattern=group_pattern)
+    if data.classes != classes:
+        raise UnusableDataSet(
+            f"{path} has the classes {', '.join(data.classes)}, what is learnt has {', '.join(classes)}; "
+            "give a set with the same"
+        )
+    parts: tuple[list[Example], list[Example]] = ([], [])
+    for example in data.examples:
+        digest = hashlib.md5(example.group.encode(), usedforsecurity=False).digest()
+        parts[digest[-1] % 2].append(example)
+    halves = data.only(parts[0]), data.only(parts[1])
+    for half in halves:
+        missing = set(range(len(classes))) - set(half.labels.tolist())
+        if missing:
+            names = ", ".join(classes[i] for i in sorted(missing))
+            raise UnusableDataSet(f"a half of {path} has no {names}; add pictures of other groups")
+    return halves
 
 
 @dataclass(frozen=True, slots=True)

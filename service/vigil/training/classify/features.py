@@ -23,16 +23,14 @@ def features_of(
 ) -> F32:
     """What the net's last layer sees of pictures (N, S, S, 3) uint8 BGR: rows (N, D).
 
-    The net is in evaluation mode; its last layer is the last of its ``head``.
+    The net is in evaluation mode.
     """
-    head = net.net.head
-    assert isinstance(head, nn.Sequential)
     parts: list[F32] = []
 
     def keep(_: nn.Module, inputs: tuple[Any, ...]) -> None:
         parts.append(inputs[0].float().cpu().numpy())
 
-    hook = head[-1].register_forward_pre_hook(keep)
+    hook = net.last_layer.register_forward_pre_hook(keep)
     try:
         logits_of(net, images, device=device)
     finally:

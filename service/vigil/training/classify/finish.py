@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from vigil.data import F32
@@ -13,7 +14,7 @@ from vigil.training.classify.baselines import compare
 from vigil.training.classify.export import ClassifierFacts, write_classifier
 from vigil.training.classify.features import features_of, pixels_of
 from vigil.training.classify.insight import activation_maps, first_filters
-from vigil.training.classify.judge import F64, fit_temperature, judge
+from vigil.training.classify.judge import F64, Judgement, fit_biases, fit_temperature, judge
 from vigil.training.classify.loop import ClassifierTrainer, Labelled, logits_of
 from vigil.training.classify.report import report, write_report
 from vigil.vision.manifest import Manifest
@@ -26,41 +27,64 @@ def finish(
     facts: ClassifierFacts,
     models_dir: Path,
     *,
+    calibration: Labelled | None = None,
     test: Labelled | None = None,
     baselines_from: Labelled | None = None,
 ) -> tuple[dict[str, Any], Manifest]:
-    """Calibrate the run's best net on the validation pictures, write model and report; gives both.
+    """Calibrate the run's best net, write model and report; gives both.
 
+    The temperature is fitted on the pictures of ``calibration``, or of validation where there are none; if
+    the recipe says so, biases of the classes with it, which become the net's.
     ``test`` is judged once, after all was chosen. Baselines learnt from ``baselines_from`` are judged on the
     test pictures too, or on those of validation where there are none.
     """
     net = trainer.best()
     with trainer.autocast():
         logits = logits_of(net, validation.images, device=trainer.device)
-    temperature = fit_temperature(logits, validation.labels)
-    net.temperature.fill_(temperature)
+    before = judge(logits, validation.labels)
+    biases, temperature = _calibrated(trainer, net, calibration or validation)
+    logits = logits + biases
     after = judge(logits, validation.labels, temperature=temperature)
     described: dict[str, Any] = report(
-        facts.classes,
-        before=judge(logits, validation.labels),
-        after=after,
-        temperature=temperature,
+        facts.classes, before=before, after=after, temperature=temperature
     )
+    if trainer.recipe.fit_biases:
+        described["biases"] = [round(float(bias), 4) for bias in biases]
+        described["balanced_accuracy_unbiased"] = round(before.balanced_accuracy, 4)
     if test is not None:
         with trainer.autocast():
             asked = logits_of(net, test.images, device=trainer.device)
         held = judge(asked, test.labels, temperature=temperature)
-        described["test"] = {
-            "accuracy": round(held.accuracy, 4),
-            "balanced_accuracy": round(held.balanced_accuracy, 4),
-            "calibration_error": round(held.calibration_error, 4),
-            "pictures": len(test.labels),
-        }
+        described["test"] = _told(held)
     if baselines_from is not None:
         described["baselines"] = beside_baselines(net, baselines_from, test or validation)
     pictures = _draw(trainer, net, validation, logits)
     write_report(trainer.folder, facts.name, described, pictures)
     return described, write_classifier(net, facts, after, models_dir)
+
+
+@torch.no_grad()
+def _calibrated(trainer: ClassifierTrainer, net: Classifier, data: Labelled) -> tuple[F64, float]:
+    """Give the net its temperature, and biases if the recipe says so; gives both, biases of 0 if not."""
+    with trainer.autocast():
+        logits = logits_of(net, data.images, device=trainer.device)
+    if trainer.recipe.fit_biases:
+        biases, temperature = fit_biases(logits, data.labels)
+        bias = net.last_layer.bias
+        bias.add_(torch.from_numpy(biases).to(bias))
+    else:
+        biases, temperature = np.zeros(logits.shape[1]), fit_temperature(logits, data.labels)
+    net.temperature.fill_(temperature)
+    return biases, temperature
+
+
+def _told(judged: Judgement) -> dict[str, Any]:
+    return {
+        "accuracy": round(judged.accuracy, 4),
+        "balanced_accuracy": round(judged.balanced_accuracy, 4),
+        "calibration_error": round(judged.calibration_error, 4),
+        "pictures": int(judged.confusion.sum()),
+    }
 
 
 def _draw(

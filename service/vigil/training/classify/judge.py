@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 
 F64 = NDArray[np.float64]
 _BINS = 15  # of the calibration error, as in arXiv:1706.04599
@@ -62,6 +62,30 @@ def fit_temperature(logits: F64, labels: NDArray[np.int64]) -> float:
         method="bounded",
     )
     return float(np.exp(found.x))
+
+
+def fit_biases(logits: F64, labels: NDArray[np.int64]) -> tuple[F64, float]:
+    """What to add to logits (classes,), and then the temperature, where all classes are alike likely.
+
+    Of least log loss on pictures that were not learnt from, each class counting alike however rare
+    (bias-corrected temperature scaling, arXiv:1901.06852, to a uniform prior). The biases' mean is 0.
+    """
+    classes = logits.shape[1]
+    weight = 1.0 / np.maximum(np.bincount(labels, minlength=classes), 1)[labels]
+
+    def loss(parameters: F64) -> float:
+        moved = (logits + np.append(parameters[:-1], 0.0)) * np.exp(-parameters[-1])
+        chosen = _log_softmax(moved)[np.arange(len(labels)), labels]
+        return float(-(weight * chosen).sum() / weight.sum())
+
+    found = minimize(
+        loss,
+        np.zeros(classes),
+        method="L-BFGS-B",
+        bounds=[(-20.0, 20.0)] * (classes - 1) + [(-3.0, 3.0)],
+    )  # type: ignore[no-untyped-call]
+    biases = np.append(found.x[:-1], 0.0)
+    return biases - biases.mean(), float(np.exp(found.x[-1]))
 
 
 def _log_softmax(logits: F64) -> F64:

@@ -26,7 +26,7 @@ from vigil.training.classify.initialise import initialise
 from vigil.training.classify.judge import F64, judge
 from vigil.training.classify.losses import balancing_weights, classification_loss, own_logits
 from vigil.training.classify.optimise import learning_rate, make_optimiser
-from vigil.training.classify.recipe import ClassifierRecipe
+from vigil.training.classify.recipe import BrokenClassifierRecipe, ClassifierRecipe
 from vigil.training.classify.transfer import freeze, hold_norms, take_weights
 from vigil.training.optimise import MovingAverage
 from vigil.vision.nets.classifier import Classifier, build_classifier
@@ -98,6 +98,11 @@ class ClassifierTrainer:
         if recipe.start_from:
             take_weights(net, Path(recipe.start_from))
         freeze(net, recipe.frozen)
+        if recipe.fit_biases and net.last_layer.bias is None:
+            raise BrokenClassifierRecipe(
+                f"the last layer of {recipe.architecture} has no biases that could be fitted: leave "
+                "fit_biases out, or take another net"
+            )
         self.net: Classifier = net.to(self.device)
         self.average = MovingAverage(self.net, decay=recipe.ema_decay)
         self.optimiser = make_optimiser(self.net, recipe)
@@ -200,7 +205,8 @@ class ClassifierTrainer:
     def _batch(self, data: Labelled, per_epoch: int) -> tuple[Tensor, Tensor]:
         """The step's pictures (B, 3, S, S) uint8, varied, and labels (B,)."""
         epoch, number = divmod(self.step, per_epoch)
-        order = np.random.default_rng([self.recipe.seed, epoch]).permutation(len(data.labels))
+        rng = np.random.default_rng([self.recipe.seed, epoch])
+        order = epoch_order(data.labels, rng, evenly=self.recipe.draw_evenly)
         chosen = order[number * self.recipe.batch : (number + 1) * self.recipe.batch]
         rng = np.random.default_rng([self.recipe.seed, epoch, number])
         images = np.stack(
@@ -273,6 +279,22 @@ class ClassifierTrainer:
     def _recipe_json(self) -> bytes:
         described = {"recipe": msgspec.to_builtins(self.recipe), "classes": self.classes}
         return json.dumps(described, indent=2).encode()
+
+
+def epoch_order(
+    labels: NDArray[np.int64], rng: np.random.Generator, *, evenly: bool
+) -> NDArray[np.int64]:
+    """The pictures of an epoch by index: each one once, or of each class alike many, its pictures in turn."""
+    if not evenly:
+        return rng.permutation(len(labels))
+    present = np.unique(labels)
+    each = -(-len(labels) // len(present))
+    drawn = []
+    for label in present:
+        of_class = np.flatnonzero(labels == label)
+        rounds = -(-each // len(of_class))
+        drawn.append(np.concatenate([rng.permutation(of_class) for _ in range(rounds)])[:each])
+    return rng.permutation(np.concatenate(drawn))
 
 
 def logits_of(

@@ -45,15 +45,14 @@ def _page(folder: Path, name: str, described: dict[str, Any], pictures: Sequence
         for label, recall in described["recall"].items()
     ]
     before, after = described["calibration_error_uncalibrated"], described["calibration_error"]
-    right = f"accuracy {described['accuracy']:.3f}, balanced {described['balanced_accuracy']:.3f}"
     fitted = f"temperature {described['temperature']:.2f}"
     lines = [
         f"# {name}\n",
-        f"Validation: {right}; {fitted}, calibration error {before:.3f} to {after:.3f}.\n",
+        f"Validation: {_right(described)}; {fitted}, calibration error {before:.3f} to {after:.3f}.\n",
     ]
     if "test" in described:
         test = described["test"]
-        lines.append(f"Test: accuracy {test['accuracy']:.3f} of {test['pictures']} pictures.\n")
+        lines.append(f"Test: {_right(test)} of {test['pictures']} pictures.\n")
     if "baselines" in described:
         lines += [*_comparison(described), ""]
     lines += ["| class | recall |\n|---|---|", *recalls, ""]
@@ -61,6 +60,10 @@ def _page(folder: Path, name: str, described: dict[str, Any], pictures: Sequence
         f"## {path.stem}\n\n![{path.stem}]({path.relative_to(folder)})\n" for path in pictures
     ]
     return "\n".join(lines)
+
+
+def _right(described: dict[str, Any]) -> str:
+    return f"accuracy {described['accuracy']:.3f}, balanced {described['balanced_accuracy']:.3f}"
 
 
 def _comparison(described: dict[str, Any]) -> list[str]:
@@ -79,12 +82,12 @@ def summary(classes: Sequence[str], described: dict[str, Any]) -> list[str]:
     before, after = described["calibration_error_uncalibrated"], described["calibration_error"]
     lines = [
         *confusion_text(classes, described["confusion"]).splitlines(),
-        f"accuracy {described['accuracy']:.3f}, balanced {described['balanced_accuracy']:.3f}",
+        _right(described),
         f"temperature {described['temperature']:.2f}: calibration error {before:.3f} to {after:.3f}",
     ]
     if "test" in described:
         test = described["test"]
-        lines.append(f"test: accuracy {test['accuracy']:.3f} of {test['pictures']} pictures")
+        lines.append(f"test: {_right(test)} of {test['pictures']} pictures")
     for given, accuracies in described.get("baselines", {}).items():
         told = ", ".join(f"{name.replace('_', ' ')} {a:.3f}" for name, a in accuracies.items())
         lines.append(f"from {given}: {told}")

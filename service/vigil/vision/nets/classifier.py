@@ -71,6 +71,15 @@ class Classifier(nn.Module):
         logits: Tensor | tuple[Tensor, ...] = self.net(x)
         return logits
 
+    @property
+    def last_layer(self) -> nn.Linear:
+        """What gives the logits; of an ensemble there is none."""
+        head = self.net.head
+        assert isinstance(head, nn.Sequential)
+        last = head[-1]
+        assert isinstance(last, nn.Linear)
+        return last
+
     def probabilities(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) uint8 BGR to calibrated probabilities (B, classes), in evaluation mode."""
         logits = self(images)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from safetensors.torch import load_file
 
 from tests.unit.training.classify.crops import CLASSES, labelled, write_folders
 from vigil.cli import main
@@ -126,6 +127,35 @@ def test_another_recipe_in_the_same_folder_is_refused(place: Path) -> None:
     result = train(place, "--smoothing", "0.1")
     assert result.exit_code == 1
     assert "another recipe" in result.output
+
+
+def test_a_recipe_trains_and_fits_biases_that_the_model_has(place: Path, tmp_path: Path) -> None:
+    elsewhere = write_folders(tmp_path / "elsewhere", count=10)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        'architecture = "cropnet"\ninput_px = 20\nbatch = 12\nepochs = 2\nlearning_rate = 0.02\n'
+        "draw_evenly = true\nfit_biases = true\n"
+    )
+    arguments = [
+        "train", "classifier", "--recipe", str(recipe), "--data", str(place / "crops"),
+        "--run", str(tmp_path / "run"), "--models-dir", str(tmp_path / "models"),
+        "--group", r"^(cam\d+)", "--val-share", "0.25", "--calibrate", str(elsewhere),
+    ]  # fmt: skip
+    result = CliRunner().invoke(main, [*arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert len(told["biases"]) == 3
+    bare = load_file(tmp_path / "run" / "best.safetensors")
+    shipped = load_classifier(load_manifest("cropnet", models_dir=tmp_path / "models")).state_dict()
+    last = "net.head.3.bias"
+    moved = (shipped[last] - bare[last]).numpy()
+    assert moved == pytest.approx(told["biases"], abs=2e-2)
+    assert np.abs(moved).max() > 0.05
+    assert 0 < told["test"]["pictures"] < 30, "a half of the other set's, by group"
+    assert sum(map(sum, told["confusion"])) == 12
+    refused = CliRunner().invoke(main, [*arguments, "--rate", "0.1"])
+    assert refused.exit_code == 2
+    assert "--recipe says what --rate would" in refused.output
 
 
 def test_a_trained_model_can_be_described(place: Path) -> None:

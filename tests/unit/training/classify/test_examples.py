@@ -8,6 +8,7 @@ from vigil.training.classify.examples import (
     Example,
     ExampleSet,
     read_archive,
+    read_calibration,
     read_examples,
     read_pixels,
     split_by_group,
@@ -46,6 +47,23 @@ def test_one_camera_cannot_be_split(tmp_path: Path) -> None:
     data = read_examples(write_folders(tmp_path, cameras=1), group_pattern=r"^(cam\d+)")
     with pytest.raises(UnusableDataSet, match="another camera"):
         split_by_group(data, val_share=0.2, seed=1)
+
+
+def test_the_half_to_calibrate_by_is_the_same_in_every_run_and_shares_no_camera(
+    tmp_path: Path,
+) -> None:
+    root = write_folders(tmp_path, cameras=4)
+    camera = r"^(cam\d+)"
+    fitted, judged = read_calibration(root, CLASSES, group_pattern=camera)
+    assert {e.group for e in fitted.examples} | {e.group for e in judged.examples} == {
+        f"cam{i}" for i in range(4)
+    }
+    assert not {e.group for e in fitted.examples} & {e.group for e in judged.examples}
+    assert read_calibration(root, CLASSES, group_pattern=camera) == (fitted, judged)
+    with pytest.raises(UnusableDataSet, match="what is learnt has above, below"):
+        read_calibration(root, ("above", "below"))
+    with pytest.raises(UnusableDataSet, match=r"a half of .* has no above, below, level"):
+        read_calibration(root, CLASSES, group_pattern="^(cam)")
 
 
 def test_a_csv_is_read_with_its_groups(tmp_path: Path) -> None:

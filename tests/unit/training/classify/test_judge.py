@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vigil.training.classify.judge import fit_temperature, judge
+from vigil.training.classify.judge import fit_biases, fit_temperature, judge
 
 
 def test_the_confusion_matrix_has_the_truth_in_rows() -> None:
@@ -35,3 +35,29 @@ def test_the_temperature_undoes_what_sharpened_honest_logits() -> None:
     calibrated = judge(honest * 3.0, labels, temperature=3.0)
     assert calibrated.calibration_error < 0.02 < 0.1 < sharp.calibration_error
     assert calibrated.accuracy == sharp.accuracy
+
+
+def test_biases_undo_what_a_common_class_taught_and_the_temperature_with_them() -> None:
+    rng = np.random.default_rng(1)
+    labels = np.repeat([0, 1, 2], [6000, 600, 300])
+    honest = rng.normal(0, 1, (len(labels), 3))
+    honest[np.arange(len(labels)), labels] += 2.0  # log-odds: 2 of a difference of variance 2
+    honest *= 2.0
+    prior = np.log(np.array([6000, 600, 300]) / 2300)
+    biases, temperature = fit_biases((honest + prior) * 3.0, labels)
+    assert biases.sum() == pytest.approx(0.0, abs=1e-9)
+    assert biases / 3.0 == pytest.approx(-(prior - prior.mean()), abs=0.25)
+    assert temperature == pytest.approx(3.0, rel=0.1)
+    moved = (honest + prior) * 3.0 + biases
+    recalls = judge(moved, labels).recalls
+    assert recalls.max() - recalls.min() < 0.06
+    assert judge((honest + prior) * 3.0, labels).recalls.min() < recalls.min() - 0.1
+
+
+def test_balanced_logits_want_no_biases() -> None:
+    rng = np.random.default_rng(2)
+    labels = np.tile([0, 1, 2, 3], 500)
+    logits = rng.normal(0, 1, (2000, 4))
+    logits[np.arange(2000), labels] += 2.0
+    biases, _ = fit_biases(logits, labels)
+    assert np.abs(biases).max() < 0.25

@@ -2,12 +2,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 import torch
 
 from tests.unit.training.classify.crops import CLASSES, labelled
-from vigil.training.classify.loop import AnotherRun, ClassifierTrainer, Diverged, Epoch
-from vigil.training.classify.recipe import ClassifierRecipe
+from vigil.training.classify.loop import AnotherRun, ClassifierTrainer, Diverged, Epoch, epoch_order
+from vigil.training.classify.recipe import (
+    BrokenClassifierRecipe,
+    ClassifierRecipe,
+    load_classifier_recipe,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +99,45 @@ def test_the_log_has_a_row_an_epoch(tmp_path: Path) -> None:
 def test_a_net_with_auxiliary_heads_goes_the_same_way(tmp_path: Path) -> None:
     run = trainer(tmp_path, architecture="googlenet", epochs=1)
     assert run.run(labelled(12), labelled(6))
+
+
+def test_drawn_evenly_every_class_comes_alike_often_and_all_its_pictures_come() -> None:
+    labels = np.repeat([0, 1, 2], [70, 20, 10])
+    order = epoch_order(labels, np.random.default_rng(1), evenly=True)
+    assert sorted(epoch_order(labels, np.random.default_rng(1), evenly=False)) == list(range(100))
+    assert np.bincount(labels[order]).tolist() == [34, 34, 34]
+    times = np.bincount(order, minlength=100)
+    assert times[:70].max() == 1
+    assert set(times[70:90]) == {1, 2}
+    assert set(times[90:]) == {3, 4}
+    assert len(set(labels[order[:12]])) == 3, "not class after class"
+
+
+def test_a_recipe_is_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        'architecture = "cropnet"\ninput_px = 64\ndraw_evenly = true\n[augmentation]\nzoom = 0.2\n'
+    )
+    recipe = load_classifier_recipe(path)
+    assert (recipe.input_px, recipe.draw_evenly, recipe.augmentation.zoom) == (64, True, 0.2)
+    assert recipe.augmentation.flip_chance == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("input_px = 64\n", "architecture"),
+        ('architecture = "cropnet"\ninput_px = 64\nrate = 1\n', "rate"),
+        ('architecture = "cropnet"\ninput_px = 64\nbalance = true\ndraw_evenly = true\n', "choose"),
+        ("architecture = ", "recipe.toml"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "recipe.toml").write_text(text)
+    with pytest.raises(BrokenClassifierRecipe, match=said):
+        load_classifier_recipe(tmp_path / "recipe.toml")
+
+
+def test_biases_that_a_net_has_not_are_refused_before_it_learns(tmp_path: Path) -> None:
+    with pytest.raises(BrokenClassifierRecipe, match="last layer of resnet9 has no biases"):
+        trainer(tmp_path, architecture="resnet9", input_px=32, dropout=None, fit_biases=True)
