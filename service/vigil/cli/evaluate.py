@@ -23,6 +23,7 @@ from vigil.cli.evaluate_classifier import classifier
 from vigil.cli.evaluate_events import events
 from vigil.cli.evaluate_golden import golden
 from vigil.cli.evaluate_tracking import tracking
+from vigil.cli.model_options import measured_model
 from vigil.cli.output import columns, echo_json
 from vigil.data import U8
 from vigil.training.labels import CLASSES, read_truth
@@ -63,13 +64,7 @@ evaluate.add_command(golden)
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="The video's labels (MOTChallenge).",
 )
-@click.option("--model", default="", help="The model (vigil-det-n on a CPU, vigil-det-s on CUDA).")
-@click.option(
-    "--models-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where the models lie (those that came with vigil).",
-)
-@click.option("--device", default="cpu", show_default=True)
+@measured_model()
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16", "float16", "int8"]),

@@ -13,6 +13,7 @@ from vigil.accuracy.classifier import (
     read_crops,
     times,
 )
+from vigil.cli.model_options import measured_model
 from vigil.cli.output import echo_json
 from vigil.training.classify.report import confusion_text
 from vigil.vision.classifier import CropClassifier
@@ -30,13 +31,7 @@ from vigil.vision.manifest import expect_classifier, load_manifest
     help="A folder with a folder for each class, a .csv with the columns file and class, or an .npz of JPEG "
     "pictures with a part 'test'.",
 )
-@click.option("--model", required=True, help="The classifier.")
-@click.option(
-    "--models-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where the models lie (those that came with vigil).",
-)
-@click.option("--device", default="cpu", show_default=True)
+@measured_model(required=True, shown="The classifier.")
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16", "float16"]),

@@ -17,6 +17,7 @@ from vigil.accuracy.labelled_events import read_labelled_events
 from vigil.accuracy.mot_events import foot_points, labelled_moments, random_rules
 from vigil.accuracy.scene_rules import TrueBoxes, random_scene_rules
 from vigil.accuracy.tracking import read_mot
+from vigil.cli.model_options import measured_model
 from vigil.cli.offline import Offline, Video
 from vigil.cli.output import columns, echo_json
 from vigil.data import U8, Event
@@ -68,13 +69,7 @@ Frames = Iterable[tuple[float, U8]]
               show_default=True, help="Seconds of each scene.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 900_000), default=1, show_default=True)
 @click.option("--detect-fps", type=float, default=5.0, show_default=True, help="Analysed a second.")
-@click.option("--model", default="", help="The model (vigil-det-n on a CPU, vigil-det-s on CUDA).")
-@click.option(
-    "--models-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where the models lie (those that came with vigil).",
-)
-@click.option("--device", default="cpu", show_default=True)
+@measured_model()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def events(
     video: Path | None,

@@ -8,6 +8,7 @@ from rich.progress import Progress
 
 from vigil.accuracy.golden import by_metric, figures_of
 from vigil.accuracy.golden_clips import built_in_clips, clips_in, truth_of
+from vigil.cli.model_options import measured_model
 from vigil.cli.offline import Found, Offline, Video
 from vigil.cli.output import columns, echo_json
 from vigil.data import Detections, Event, TrackState
@@ -30,13 +31,7 @@ from vigil.vision.manifest import Manifest, default_model, load_manifest
     show_default=True,
     help="Where the built-in clips are rendered to.",
 )
-@click.option("--model", default="", help="The model (vigil-det-n on a CPU, vigil-det-s on CUDA).")
-@click.option(
-    "--models-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where the models lie (those that came with vigil).",
-)
-@click.option("--device", default="cpu", show_default=True)
+@measured_model()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def golden(
     clips: Path | None,

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from vigil.accuracy.tracking import Identified, TrackingScores, read_mot, score_tracks
+from vigil.cli.model_options import measured_model
 from vigil.cli.offline import Offline, Video
 from vigil.cli.output import columns, echo_json
 from vigil.data import Track
@@ -51,13 +52,7 @@ def _frame_range(ctx: click.Context, param: click.Parameter, value: str | None) 
     help="Judge only these frames; the whole clip is played.",
 )
 @click.option("--detect-fps", type=float, default=5.0, show_default=True, help="Analysed a second.")
-@click.option("--model", default="", help="The model (vigil-det-n on a CPU, vigil-det-s on CUDA).")
-@click.option(
-    "--models-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where the models lie (those that came with vigil).",
-)
-@click.option("--device", default="cpu", show_default=True)
+@measured_model()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def tracking(
     video: Path,
