@@ -169,6 +169,43 @@ def test_a_picture_of_another_size_leaves_zones_where_they_are(
 
 
 @pytest.mark.planted(
+    "vigil.host.pyav_capture:PyAvCapture.corrupt = lambda self: False", caught="damage was analysed"
+)
+def test_lost_packets_and_no_key_frame_for_ten_seconds_are_survived(
+    open_site: Callable[..., Any], clips: Clips, camera: RtspCamera, wire: RtspWire
+) -> None:
+    """By both doors at once; who comes while there is no key frame hears so, and is online after it."""
+    with open_site(VIGIL_HOSTS__STREAMS_PER_HOST="4") as site:
+        site.add("other", clips.long.as_uri(), rules=[MARKER], source_loop=True)
+        for name, door in zip(("opencv", "pyav"), DOORS, strict=True):
+            add(site, name, wire.url, source_backend=door)
+        for name in ("opencv", "pyav", "other"):
+            site.wait_marks(name, 2)
+        before = site.scrape().accounts()
+        wire.hold_key_frames()
+        wire.lose(0.05)
+        began_s = time.monotonic()
+        add(site, "late", wire.url)
+        late = site.wait_offline("late", timeout_s=STATE_S * 2).status
+        print(f"late: {Status.Reason.Name(late.reason)} after {time.monotonic() - began_s:.1f} s")
+        until(lambda: time.monotonic() - began_s > 10, timeout_s=20, what="ten seconds")
+        during = site.scrape().accounts()
+        wire.heal()
+        healed_s = time.monotonic()
+        for name in ("opencv", "pyav", "late"):
+            site.wait_marks(name, 3, timeout_s=40)
+        print(f"all analysed again {time.monotonic() - healed_s:.1f} s after the last loss")
+        corrupt = during["pyav"].outcomes["corrupt"] - before["pyav"].outcomes["corrupt"]
+        print(f"PyAV refused {corrupt} frames in ten seconds")
+        assert corrupt > 100, "damage was analysed"
+        assert site.scrape().total("vigil_process_restarts_total") == 0
+        lost = sum(during["other"].dropped.values()) - sum(before["other"].dropped.values())
+        read = during["other"].read - before["other"].read
+        print(f"the other stream lost {lost} of {read} frames")
+        assert all(account.balances for account in site.scrape().accounts().values())
+
+
+@pytest.mark.planted(
     "vigil.host.backoff:LONGEST_S = 60.0", "vigil.host.backoff:FIRST_S = 60.0", caught="are back"
 )
 @pytest.mark.parametrize(

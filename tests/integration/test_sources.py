@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
+from tests.support import videos
 from tests.support.errors import refusal
 from tests.support.http_camera import file_server, mjpeg_camera, refusing_camera
 from tests.support.site import DOORS, MARKER, Status, is_online, spec_of
@@ -50,6 +51,27 @@ def test_a_looped_file_begins_a_run_at_each_turn(site: Any, clips: Clips) -> Non
     runs = [entry.read().event.run for entry in site.entries("loop")]
     assert runs == sorted(runs)
     assert runs.count(1) == runs.count(2) == 10  # of 50 frames at 25 a second, 5 a second
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_file_whose_time_jumps_back_is_played_once_to_its_end(
+    site: Any, clips: Clips, door: Any
+) -> None:
+    """As films that were cut together: the second half is another run, and nothing is seen twice."""
+    pytest.importorskip("av", reason="PyAV is not installed: pip install 'vigil[video]'")
+    late = videos.write_h264(clips.root / "late.ts", frames=50, first=250)
+    early = videos.write_h264(clips.root / "early.ts", frames=50)
+    cut = clips.root / f"cut-{door}.ts"
+    cut.write_bytes(late.read_bytes() + early.read_bytes())
+    stream_id = f"cut-{door}"
+    fields = {"detect_fps": 25, "source_pace": FAST, "source_backend": door}
+    site.add(stream_id, cut.as_uri(), rules=[MARKER], **fields)
+    status = site.wait(stream_id, ended).status
+    assert (status.run, status.reconnects) == (2, 0)
+    runs = [entry.read().event.run for entry in site.entries(stream_id)]
+    assert runs == sorted(runs)
+    assert 95 <= len(runs) <= 100, "the frame at which time jumps is lost, and no other twice"
+    assert site.scrape().accounts()[stream_id].balances
 
 
 def test_a_folder_of_pictures_is_played_in_name_order(site: Any, clips: Clips) -> None:

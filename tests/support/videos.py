@@ -1,5 +1,6 @@
 """Small clips and pictures, rendered: a bright square walks over a grey ground."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from vigil.data import U8
 
 WIDTH_PX, HEIGHT_PX = 320, 240
 FPS = 25.0
+TS_PACKET_BYTES = 188
+TS_VIDEO_PID = 256  # as FFmpeg numbers the first track
 _SIDE_PX = 40
 
 
@@ -59,18 +62,27 @@ def write_h264(
     height_px: int = HEIGHT_PX,
 ) -> Path:
     """H.264 in the container that the name's suffix says (.ts, .mp4, .h264), by PyAV; no B frames."""
+    places = range(first, first + frames)
+    shown = [picture(index, width_px=width_px, height_px=height_px) for index in places]
+    return encode_h264(path, shown, fps=int(FPS), gop=gop, places=places)
+
+
+def encode_h264(
+    path: Path, pictures: Sequence[U8], *, fps: int, gop: int, places: Sequence[int] = ()
+) -> Path:
+    """The same of given pictures of one size; ``places`` are their times, in frames from the start."""
     import av
 
+    height_px, width_px = pictures[0].shape[:2]
     with av.open(str(path), "w") as container:
         stream = container.add_stream(
-            "libx264", rate=int(FPS), options={"preset": "ultrafast", "tune": "zerolatency"}
+            "libx264", rate=fps, options={"preset": "ultrafast", "tune": "zerolatency"}
         )
         stream.width, stream.height, stream.pix_fmt = width_px, height_px, "yuv420p"
         stream.gop_size = gop
-        for index in range(first, first + frames):
-            image = picture(index, width_px=width_px, height_px=height_px)
+        for place, image in zip(places or range(len(pictures)), pictures, strict=True):
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")
-            frame.pts = index
+            frame.pts = place
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
@@ -79,16 +91,31 @@ def write_h264(
 def flip_bits(path: Path, *, rate: float, seed: int, spare_bytes: int = 0) -> int:
     """Turn over each bit of an MPEG-TS file's payload with probability ``rate``; returns how many.
 
-    Packets' headers stay, and the first ``spare_bytes``: it is the pictures that are damaged.
+    Packets' headers stay, frames' times, and the first ``spare_bytes``: it is the pictures that are damaged.
     """
     data = np.frombuffer(path.read_bytes(), np.uint8).copy()
     draw = np.random.default_rng(seed)
     bits = draw.integers(0, data.size * 8, draw.binomial(data.size * 8, rate))
     places = bits // 8
-    bits = bits[(places % 188 >= 12) & (places >= spare_bytes)]
+    begins = data[places - places % TS_PACKET_BYTES + 1] & 0x40 != 0  # a frame, with its time
+    spared = np.where(begins, 48, 12)
+    bits = bits[(places % TS_PACKET_BYTES >= spared) & (places >= spare_bytes)]
     np.bitwise_xor.at(data, bits // 8, (1 << (bits % 8)).astype(np.uint8))
     path.write_bytes(data.tobytes())
     return len(bits)
+
+
+def lose_packets(path: Path, *, rate: float, seed: int, spare_bytes: int = 0) -> int:
+    """Leave out packets of an MPEG-TS file's pictures with probability ``rate``; returns how many.
+
+    The first ``spare_bytes`` stay, and so do the tables, without which there is no film.
+    """
+    data = np.frombuffer(path.read_bytes(), np.uint8).reshape(-1, TS_PACKET_BYTES)
+    pid = (data[:, 1].astype(int) & 0x1F) << 8 | data[:, 2]
+    lost = (pid == TS_VIDEO_PID) & (np.random.default_rng(seed).random(len(data)) < rate)
+    lost[: spare_bytes // TS_PACKET_BYTES] = False
+    path.write_bytes(data[~lost].tobytes())
+    return int(lost.sum())
 
 
 def jpeg_of_nothing(*, width_px: int, height_px: int) -> bytes:

@@ -23,6 +23,7 @@ from vigil.spec import Pace
 log = structlog.get_logger()
 
 FINISH_S = 2.0  # for frames that are still at the engine
+MOST_JUMPS = 100  # of a file's time, each of which begins a run
 ENGINE_WAIT_S = 60.0  # a file waits so long for an engine before it plays on without
 
 
@@ -92,7 +93,7 @@ class Reader:
             capture = self._open()
             if not capture.live:
                 self._context.engine.wait_attached(ENGINE_WAIT_S, self._stop)
-            return self._play(capture)
+            return self._play_on(capture)
         except CaptureFailed as failure:
             return Ended(failure.reason, failure.detail)
         except LoginRefused as refused:
@@ -127,6 +128,17 @@ class Reader:
         ]
         log.error("reading_failed", error=name, at=places)
         return Ended(OfflineReason.DECODE_ERROR, f"reading failed with {name}; the log says where")
+
+    def _play_on(self, capture: Capture) -> Ended:
+        """A file whose time jumps back goes on there, as another run: opened again, it would start over."""
+        for _ in range(MOST_JUMPS):
+            try:
+                return self._play(capture)
+            except TimeWentBack as jump:
+                if capture.live:
+                    raise
+                log.warning("file_time_jumped_back", jump=str(jump))
+        return Ended(OfflineReason.DECODE_ERROR, f"the file's time jumps back {MOST_JUMPS} times")
 
     def _play(self, capture: Capture) -> Ended:
         if self._stop.is_set():
