@@ -98,8 +98,8 @@ def lacking(of: Sequence[Told], among: Sequence[Told]) -> list[Told]:
     return missing
 
 
-# Light enough that whole frames are left between, or so heavy that none is. Where every other second is refused,
-# a track may break, and who stands in a zone leaves and enters it (2e-6: 96 of 240 frames, one stay told as two).
+# Light enough that whole frames are left between, or so heavy that none is. Where every other second is
+# refused, a track may break, and who stands in a zone leaves and enters it again (2e-6: one stay of twelve).
 DAMAGES: dict[str, Callable[..., int]] = {
     "bit flips 4e-7": partial(videos.flip_bits, rate=4e-7),
     "bit flips 1e-4": partial(videos.flip_bits, rate=1e-4),
