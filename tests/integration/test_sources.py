@@ -26,7 +26,7 @@ def ended(stream: streams_pb2.Stream) -> bool:
 
 def test_a_file_played_fast_loses_no_frame_that_is_due(site: Any, clips: Clips) -> None:
     site.add("fast", clips.long.as_uri(), detect_fps=25, source_pace=FAST, rules=[MARKER])
-    stream = site.wait("fast", ended)
+    stream = site.wait("fast", ended, timeout_s=60)
     assert not stream.status.HasField("next_retry")
     account = site.scrape().accounts()["fast"]
     assert (account.read, account.outcomes["analysed"], account.dropped) == (500, 500, {})
@@ -46,7 +46,7 @@ def test_a_file_in_real_time_takes_its_own_time(site: Any, clips: Clips) -> None
 
 def test_a_looped_file_begins_a_run_at_each_turn(site: Any, clips: Clips) -> None:
     site.add("loop", clips.short.as_uri(), source_loop=True, source_pace=FAST, rules=[MARKER])
-    site.wait("loop", lambda stream: stream.status.run >= 3)
+    site.wait("loop", lambda stream: stream.status.run >= 3, timeout_s=60)
     site.remove("loop")
     runs = [entry.read().event.run for entry in site.entries("loop")]
     assert runs == sorted(runs)
@@ -66,7 +66,7 @@ def test_a_file_whose_time_jumps_back_is_played_once_to_its_end(
     stream_id = f"cut-{door}"
     fields = {"detect_fps": 25, "source_pace": FAST, "source_backend": door}
     site.add(stream_id, cut.as_uri(), rules=[MARKER], **fields)
-    status = site.wait(stream_id, ended).status
+    status = site.wait(stream_id, ended, timeout_s=60).status
     assert (status.run, status.reconnects) == (2, 0)
     runs = [entry.read().event.run for entry in site.entries(stream_id)]
     assert runs == sorted(runs)
