@@ -187,7 +187,16 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
         history=History(database),
         on_traced=traces.frames.take if traces else None,
     )
-    metrics.expose(_Scrape(fleet, events, manifest, verdicts, label_names(classifiers)))
+    metrics.expose(
+        _Scrape(
+            fleet,
+            events,
+            manifest,
+            verdicts,
+            label_names(classifiers),
+            secured.certificates,
+        )
+    )
     fleet.load()
     stack.push_async_callback(grace.stop, fleet, events)
     server = await stack.enter_async_context(
@@ -317,6 +326,7 @@ class _Scrape:
     manifest: Manifest
     verdicts: Verdicts
     labels: tuple[tuple[str, str], ...]
+    certificates: Certificates | None
 
     def read(self) -> Reading:
         hosts = self.fleet.hosts
@@ -342,6 +352,9 @@ class _Scrape:
             device=device,
             classes=self.manifest.classes,
             drift=self.fleet.drift.readings(),
+            certificate_expires_s=(
+                self.certificates.current().expires_at_s if self.certificates else None
+            ),
             verdicts=self._verdicts({stream.spec.stream_id for stream in self.fleet.book.all()}),
             labels=self.labels,
             crops=hosts.stages.crops(),

@@ -24,16 +24,7 @@ VIGIL = (sys.executable, "-m", "vigil.cli")
 @pytest.fixture
 def environment(tmp_path: Path, models: Path) -> dict[str, str]:
     """A networked service's configuration, in the environment."""
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", "/CN=vigil", "-keyout", str(key)),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", str(cert)),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    cert, key = signed(tmp_path, "cert")
     return {
         **os.environ,
         "VIGIL_STATE__PATH": str(tmp_path / "state"),
@@ -46,6 +37,21 @@ def environment(tmp_path: Path, models: Path) -> dict[str, str]:
         "VIGIL_TLS__CERT": str(cert),
         "VIGIL_TLS__KEY": str(key),
     }
+
+
+def signed(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate that signs itself, and its key."""
+    cert, key = folder / f"{name}.pem", folder / f"{name}.key"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=vigil", "-keyout", str(key)),
+            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", str(cert)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return cert, key
 
 
 def run(environ: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
@@ -87,7 +93,12 @@ def test_a_networked_service_is_for_those_who_have_a_token(
     with serving(environment, log) as address:
         plain = {**os.environ, "VIGIL_GRPC__ADDRESS": address}
         known = {**plain, "VIGIL_CA": environment["VIGIL_TLS__CERT"]}
-        assert run(plain, "stream", "list").returncode == 1
+        in_the_clear = run(plain, "stream", "list")
+        assert (in_the_clear.returncode, "set VIGIL_CA" in in_the_clear.stderr) == (1, True)
+        other, _ = signed(tmp_path, "other")
+        stranger = run({**plain, "VIGIL_CA": str(other)}, "stream", "list")
+        assert stranger.stderr.splitlines()[-1].startswith("Error: no TLS with ")
+        assert "self signed certificate" in stranger.stderr
         nobody = run(known, "stream", "list")
         assert (nobody.returncode, "asks for a token" in nobody.stderr) == (1, True)
         added = run(
@@ -99,14 +110,15 @@ def test_a_networked_service_is_for_those_who_have_a_token(
             "--disabled",
         )
         assert added.returncode == 0, added.stderr
-        other = run(
+        foreign = run(
             {**known, "VIGIL_TOKEN": tenant}, "stream", "add", "b-gate", "rtsp://192.0.2.1/"
         )
-        assert "begin with a-" in other.stderr
+        assert "begin with a-..." in foreign.stderr
         loop = run({**known, "VIGIL_TOKEN": chief}, "stream", "add", "b-gate", "rtsp://127.0.0.1/")
         assert "the service's own machine is not allowed" in loop.stderr
         seen = run({**known, "VIGIL_TOKEN": chief}, "stream", "list")
         assert (seen.returncode, "a-gate" in seen.stdout) == (0, True)
+        assert ".cc:" not in log.read_text(), "gRPC's core writes past our log"
         run(environment, "token", "revoke", "chief")
         assert run({**known, "VIGIL_TOKEN": chief}, "stream", "list").returncode == 1
     assert chief not in log.read_text()

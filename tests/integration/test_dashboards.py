@@ -10,7 +10,7 @@ from tests.support.prometheus import DASHBOARDS, Prometheus, queries, why_not
 from tests.support.site import MARKER
 from tests.support.videos import Clips, write_clip
 from tests.support.waiting import until
-from vigil.v1 import events_pb2
+from vigil.v1 import events_pb2, rules_pb2
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -47,7 +47,15 @@ def prometheus(
 ) -> Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("prometheus")
     site = shared_site
-    site.add("gate", clips.long.as_uri(), source_loop=True, detect_fps=10, rules=[MARKER])
+    health = rules_pb2.CameraHealthRule(checks=[rules_pb2.CameraHealthRule.DARK])
+    things = rules_pb2.StationaryRule()
+    things.duration.FromSeconds(600)
+    rules = [
+        MARKER,
+        rules_pb2.Rule(rule_id="camera", camera_health=health),
+        rules_pb2.Rule(rule_id="things", stationary=things),
+    ]
+    site.add("gate", clips.long.as_uri(), source_loop=True, detect_fps=10, rules=rules)
     (mark,) = site.wait_marks("gate", 1)
     verdict = events_pb2.Verdict(episode_id=mark.episode_id, value=events_pb2.Verdict.CORRECT)
     site.events.ReportVerdict(events_pb2.ReportVerdictRequest(verdict=verdict), timeout=10)

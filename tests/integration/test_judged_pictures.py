@@ -51,8 +51,15 @@ def test_a_covered_camera_is_told_through_the_whole_service(site: Any, clips: Cl
         MARKER,
     ]
     site.add("covered", clip.as_uri(), rules=rules)
+
+    def lasting() -> float:
+        about = {"stream_id": "covered", "type": "camera.covered"}
+        return site.scrape().value("vigil_stream_episodes", **about)
+
+    until(lasting, timeout_s=60, what="a fault that Prometheus sees")
     until(lambda: ("camera.covered", "end") in types(site, "covered"), timeout_s=60)
     assert types(site, "covered") == [("camera.covered", "new"), ("camera.covered", "end")]
+    assert not lasting()
     first = told(site, "covered")[0]
     assert (first.rule_id, first.track_id) == (None, None)
 

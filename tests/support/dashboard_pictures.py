@@ -51,6 +51,8 @@ RULES = [
     ),
     rules_pb2.Rule(rule_id="middle", line=rules_pb2.LineRule(points=[_UPPER, _LOWER])),
     rules_pb2.Rule(rule_id="objects", track=rules_pb2.TrackRule()),
+    rules_pb2.Rule(rule_id="camera", camera_health=rules_pb2.CameraHealthRule()),
+    rules_pb2.Rule(rule_id="things", stationary=rules_pb2.StationaryRule(duration={"seconds": 30})),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -97,12 +98,14 @@ class Site:
         models: Path,
         roots: Sequence[Path] = (),
         settings: Mapping[str, str] | None = None,
+        program: str = sys.executable,
     ) -> None:
         self.folder = folder
         self.log_path = folder / "vigil.log"
         self._stack = contextlib.ExitStack()
         self._models = models
         self._roots = roots
+        self._program = program
         self._settings = settings or {}
         self._channel: grpc.Channel | None = None
         self.redis: EmbeddedRedis
@@ -124,6 +127,7 @@ class Site:
                     **self._settings,
                 },
                 log=log,
+                program=self._program,
             )
             stack.callback(self.vigil.stop)
             stack.callback(self._hang_up)

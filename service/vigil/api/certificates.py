@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from vigil.errors import InvalidConfig
 
 log = structlog.get_logger()
 
+EXPIRES_SOON_S = 14 * 86400.0
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -24,6 +27,7 @@ class Loaded:
     key: bytes
     client_ca: bytes | None
     context: ssl.SSLContext
+    expires_at_s: float  # UTC, the server's own
 
 
 class Certificates:
@@ -38,6 +42,7 @@ class Certificates:
             self._loaded = self._load()
         except (OSError, ssl.SSLError) as error:
             raise InvalidConfig(f"tls: {_names(config)} cannot be used: {error}") from None
+        self._warn()
 
     def current(self) -> Loaded:
         """The files as they are, or as they last worked."""
@@ -48,6 +53,7 @@ class Certificates:
                     self._failed = stamp
                     self._loaded = self._load()
                     log.info("certificates_reloaded")
+                    self._warn()
             except (OSError, ssl.SSLError) as error:
                 log.error("certificates_unusable", error=str(error), kept="those before")
             return self._loaded
@@ -66,6 +72,14 @@ class Certificates:
         first = self._load().context
         first.sni_callback = self._renew
         return first
+
+    def _warn(self) -> None:
+        """A certificate that is out of date is shown all the same: to stop would help nobody."""
+        left_s = self._loaded.expires_at_s - time.time()
+        if left_s < EXPIRES_SOON_S:
+            log.warning(
+                "certificate_expires", cert=self._config.cert, in_days=round(left_s / 86400, 1)
+            )
 
     def _renew(self, connection: Any, name: str | None, context: ssl.SSLContext) -> None:
         connection.context = self.current().context
@@ -96,7 +110,10 @@ class Certificates:
             context.load_verify_locations(self._config.client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
         client_ca = contents[2] if self._config.client_ca else None
-        return Loaded(stamp, contents[0], contents[1], client_ca, context)
+        # What ssl itself reads a peer's certificate with; it has no public name for one of our own.
+        decoded = ssl._ssl._test_decode_cert(self._config.cert)  # type: ignore[attr-defined]
+        expires_at_s = float(ssl.cert_time_to_seconds(decoded["notAfter"]))
+        return Loaded(stamp, contents[0], contents[1], client_ca, context, expires_at_s)
 
 
 def _names(config: TlsConfig) -> str:

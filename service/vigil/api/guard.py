@@ -95,8 +95,8 @@ class Guard:
         token = self._tokens.find(secret.strip()) if scheme.lower() == "bearer" else None
         if token is None:
             raise Unauthenticated(
-                "this service asks for a token: send the metadata authorization: Bearer TOKEN;"
-                " `vigil token add` makes one"
+                "this service asks for a token, and none came that is known and still valid:"
+                " `vigil token add` makes one, clients send it as a Bearer authorization"
             )
         return Caller(token.name, token.role, token.prefixes)
 
@@ -165,5 +165,5 @@ class Guard:
 
 
 def _not_theirs(caller: Caller) -> Forbidden:
-    mine = ", ".join(f"{prefix}…" for prefix in caller.prefixes)
+    mine = ", ".join(f"{prefix}..." for prefix in caller.prefixes)
     return Forbidden(f"the token is for streams whose ids begin with {mine}")

@@ -38,8 +38,10 @@ class EmbeddedVigil:
         settings: Mapping[str, str] | None = None,
         log: IO[bytes] | None = None,
         login: Login = NOTHING,
+        program: str = sys.executable,
     ) -> None:
         self._login = login
+        self._program = program
         self.state = state
         self._log = log
         self._environment = {
@@ -89,8 +91,8 @@ class EmbeddedVigil:
         """Start the service and wait until it is ready. Raises Unavailable, with nothing left over."""
         self.state.mkdir(parents=True, exist_ok=True)
         (self.state / ADDRESSES_FILE).unlink(missing_ok=True)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "vigil.cli", "serve"],
+        self._process = subprocess.Popen(  # noqa: S603 - an interpreter of ours
+            [self._program, "-m", "vigil.cli", "serve"],
             env={**os.environ, **self._environment},
             stderr=self._log,
             start_new_session=True,

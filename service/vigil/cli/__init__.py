@@ -5,6 +5,7 @@ cv2 or torch.
 """
 
 import importlib
+import os
 from typing import Any, NamedTuple
 
 import click
@@ -65,10 +66,21 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command. What is wrong on purpose is a message; anything else is a bug with its trace."""
+        hush_grpc()
         try:
             return super().invoke(ctx)
         except VigilError as error:
             raise click.ClickException(str(error)) from error
+
+
+def hush_grpc() -> None:
+    """Keep gRPC's core from writing past our log; it asks the environment when it is loaded.
+
+    It has a line for each stranger who speaks no TLS, and one for each child of another user, since its
+    handlers of forks run then, though the child is another program at once.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 
 @click.group(

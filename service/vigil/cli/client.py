@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 import grpc
 
-from vigil.api.login import Login, UnusableLogin
+from vigil.api.login import CA_ENV, Login, UnusableLogin
 from vigil.config import GrpcConfig
 from vigil.errors import VigilError
 
@@ -62,8 +62,25 @@ def call(method: Callable[..., T], request: object) -> T:
 def failure(error: grpc.RpcError, address: str) -> CallFailed:
     """A failed call as one line for people."""
     code, details = error.code(), error.details() or ""
+    if code is grpc.StatusCode.UNAVAILABLE and (why := _no_tls(details)):
+        return CallFailed(f"no TLS with {address}: {why}")
     if code is grpc.StatusCode.UNAVAILABLE and "stopping" not in details:
         return CallFailed(f"no service answers at {address}; is `vigil serve` running there?")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return CallFailed(f"the service at {address} did not answer within {TIMEOUT_S:g} s")
     return CallFailed(f"{details} ({code.name})" if details else code.name)
+
+
+def _no_tls(details: str) -> str:
+    """Why TLS was not agreed upon, from the text of a failed connection; "" where it was not about that."""
+    if "CERTIFICATE_VERIFY_FAILED" in details:
+        return details.partition("CERTIFICATE_VERIFY_FAILED: ")[2].removesuffix(": OK")
+    if "Hostname Verification Check failed" in details:
+        return "its certificate is for another name"
+    if "root certificate" in details or "security handshaker" in details:
+        return f"{CA_ENV} holds no certificate"
+    if "handshake failed" in details:
+        return "is it a vigil, and does it have TLS?"
+    if "Socket closed" in details:
+        return f"it hung up; if it has TLS, set {CA_ENV}"
+    return ""

@@ -10,6 +10,7 @@ import structlog
 from vigil.clock import Clock
 from vigil.errors import Unavailable
 from vigil.fleet.engine import EngineKeeper
+from vigil.fleet.episodes import OpenEpisodes
 from vigil.fleet.host import HostKeeper, HostWorld
 from vigil.fleet.intake import EventIntake, EventSink
 from vigil.fleet.quarantine import Quarantine
@@ -65,6 +66,7 @@ class Hosts:
         self._listener = listener
         self.stages = StageTotals()
         self.accounts = AccountTotals()
+        self.episodes = OpenEpisodes()
         self.engine = EngineKeeper(
             settings,
             clock,
@@ -200,6 +202,7 @@ class Hosts:
         if hear is not None:
             hear(host, parcel.message)
         elif isinstance(parcel.message, StreamEvents):
+            self.episodes.note(parcel.message.events)
             self._intakes[host.host_id].take(parcel.message.events)
         else:
             self._listener.heard(host, parcel)

@@ -310,6 +310,7 @@ class LocalFleet:
                 state=stream.status.state,
                 reconnects=dict(self._lost_connections.get(stream.spec.stream_id, ())),
                 account=self.hosts.accounts.account(stream.spec.stream_id),
+                episodes=self.hosts.episodes.counts(stream.spec),
             )
             for stream in self.book.all()
         ]
@@ -371,6 +372,7 @@ class LocalFleet:
         self._pictures.host_ended(host.host_id)
         for stream_id in host.opened:
             self._rates.forget(stream_id)
+            self.hosts.episodes.forget(stream_id)
             if stream_id not in self.book:  # a golden clip: nobody watches it
                 continue
             pushed = self.book.get(stream_id).spec.source.uri == PUSH_URI
@@ -408,6 +410,7 @@ class LocalFleet:
         except VigilError as error:  # the reader gives up waiting, and asks again after a pause
             log.error("run_not_granted", stream_id=stream_id, error=str(error))
             return
+        self.hosts.episodes.forget(stream_id)
         host.send(RunGranted(stream_id=stream_id, run=run))
         self.book.set(stream_id, run=run)
         await self._tell_baselines(host, stream_id)
@@ -493,6 +496,7 @@ class LocalFleet:
     async def _end(self, stream_id: str) -> None:
         await self.hosts.take_away(stream_id)
         self.hosts.accounts.forget(stream_id)
+        self.hosts.episodes.forget(stream_id)
         self._rates.forget(stream_id)
         self.drift.forget(stream_id)
         self._lost_connections.pop(stream_id, None)

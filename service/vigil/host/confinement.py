@@ -9,6 +9,7 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import structlog
 
 import vigil
@@ -35,6 +36,7 @@ def confine(roots: Sequence[str]) -> bool:
     starts.
     """
     own = [sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), *vigil.__path__]
+    own.append(str(Path(np.__file__).parents[1]))  # PYTHONPATH may have packages elsewhere
     readable = [Path(each) for each in (*_SYSTEM, *own, *roots)]
     try:
         confined = landlock.restrict(readable=readable, writable=[Path(each) for each in _DEVICES])

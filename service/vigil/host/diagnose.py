@@ -78,6 +78,8 @@ def unreachable(parts: SplitResult, error: Exception) -> str:
         return f"the name {parts.hostname} is not known"
     if isinstance(error, ConnectionRefusedError):
         return f"{where} refuses connections"
+    if isinstance(error, ValueError):
+        return f"{where} answers, but not in {parts.scheme.upper()}"
     return f"{where} cannot be reached: {getattr(error, 'strerror', None) or type(error).__name__}"
 
 

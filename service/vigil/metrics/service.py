@@ -36,6 +36,7 @@ class StreamReading:
     state: StreamState
     reconnects: dict[str, int]  # by reason
     account: Account
+    episodes: dict[str, int] = field(default_factory=dict)  # open ones, by type of event
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class Reading:
     redis_risks: dict[str, bool]  # each kind of setting that may lose events, true where it is so
     device: dict[str, str]  # of the engine; empty while there is none
     classes: tuple[str, ...]
+    certificate_expires_s: float | None = None  # UTC; None: no TLS
     verdicts: Sequence[VerdictReading] = ()
     drift: Sequence[Drift] = ()
     labels: tuple[tuple[str, str], ...] = ()  # classifier and class, in the order of accounts
@@ -302,14 +304,21 @@ def _streams(reading: Reading) -> Iterator[Metric]:
         "Connections that ended or failed, and why.",
         labels=["stream_id", "reason"],
     )
+    episodes = GaugeMetricFamily(
+        "vigil_stream_episodes",
+        "Faults of the camera and things left or taken that last at present.",
+        labels=["stream_id", "type"],
+    )
     for stream in reading.streams:
+        for kind, count in stream.episodes.items():
+            episodes.add_metric([stream.stream_id, kind], count)
         for state in StreamState:
             states.add_metric([stream.stream_id, state.value], float(state is stream.state))
         if stream.account.last_frame_s:
             last.add_metric([stream.stream_id], stream.account.last_frame_s)
         for reason, count in stream.reconnects.items():
             reconnects.add_metric([stream.stream_id, reason], count)
-    yield from (states, last, reconnects)
+    yield from (states, last, reconnects, episodes)
 
 
 def _stages(reading: Reading, own: dict[str, _OwnHistogram]) -> Metric:
@@ -366,6 +375,12 @@ def _queues(reading: Reading) -> Iterator[Metric]:
         "kind",
         reading.redis_risks,
     )
+    if reading.certificate_expires_s is not None:
+        yield GaugeMetricFamily(
+            "vigil_certificate_expires_timestamp_seconds",
+            "When the certificate that the service shows runs out.",
+            value=reading.certificate_expires_s,
+        )
     if reading.device:
         yield InfoMetricFamily(
             "vigil_engine_device", "What the engine runs on.", value=reading.device

@@ -5,6 +5,7 @@ import contextlib
 import shutil
 import ssl
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import aiohttp
 import grpc
 import grpc.aio
 import pytest
+import structlog.testing
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import CollectorRegistry
 
@@ -27,13 +29,13 @@ from vigil.store.tokens import Role, TokenFile
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
 
 
-def make(folder: Path, name: str) -> tuple[Path, Path]:
+def make(folder: Path, name: str, *, days: int = 30) -> tuple[Path, Path]:
     """A certificate for localhost that signs itself, and its key."""
     cert, key = folder / f"{name}.pem", folder / f"{name}.key"
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", str(key)),
+            *("-nodes", "-days", str(days), "-subj", f"/CN={name}", "-keyout", str(key)),
             *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", str(cert)),
         ],
         check=True,
@@ -152,6 +154,19 @@ async def test_http_shows_a_renewed_certificate_without_a_restart(
     assert await fetch(server.address, "/healthz", renewed[0]) == 200
     with pytest.raises(aiohttp.ClientConnectorCertificateError):
         await fetch(server.address, "/healthz", old)
+
+
+def test_a_certificate_that_runs_out_is_said_and_shown(
+    tmp_path: Path, server_pair: tuple[Path, Path]
+) -> None:
+    held = certificates(server_pair)
+    with structlog.testing.capture_logs() as logs:
+        assert held.current().expires_at_s == pytest.approx(time.time() + 30 * 86400, abs=3600)
+        assert logs == []
+        replace(server_pair, make(tmp_path, "short", days=2))
+        assert held.current().expires_at_s == pytest.approx(time.time() + 2 * 86400, abs=3600)
+    assert [each["event"] for each in logs] == ["certificates_reloaded", "certificate_expires"]
+    assert logs[1]["in_days"] == pytest.approx(2, abs=0.1)
 
 
 def test_files_that_cannot_be_used_are_named(

@@ -34,7 +34,7 @@ def promtool(*arguments: str, folder: Path = FOLDER) -> subprocess.CompletedProc
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
 

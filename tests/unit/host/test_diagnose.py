@@ -102,7 +102,9 @@ def test_a_name_that_nobody_knows_is_unreachable(monkeypatch: pytest.MonkeyPatch
 
 def test_what_speaks_another_language_is_unreachable() -> None:
     with camera(lambda _: "220 smtp.example ESMTP\r\n\r\n") as port:
-        assert ask(f"rtsp://127.0.0.1:{port}/live")[0] is OfflineReason.UNREACHABLE
+        reason, detail = ask(f"rtsp://127.0.0.1:{port}/live")[:2]
+    assert reason is OfflineReason.UNREACHABLE
+    assert detail == f"127.0.0.1:{port} answers, but not in RTSP"
 
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])

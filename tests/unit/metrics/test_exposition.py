@@ -24,6 +24,7 @@ class Fleet:
             state=StreamState.ONLINE,
             reconnects={"unreachable": 2},
             account=account,
+            episodes={"camera.dark": 1, "object.left": 0},
         )
         return Reading(
             streams=[stream],
@@ -38,6 +39,7 @@ class Fleet:
             redis_risks={"eviction": True, "persistence": False},
             device={"device": "cpu", "precision": "float32", "model": "vigil-det-n"},
             classes=("person", "car"),
+            certificate_expires_s=1.76e9,
             labels=(("vehicle-type", "bus"), ("vehicle-type", "van")),
             crops={"classified": 5, "dropped_error": 1},
         )
@@ -59,6 +61,8 @@ def page() -> bytes:
 
 
 NAMES = [
+    "vigil_certificate_expires_timestamp_seconds",
+    "vigil_stream_episodes",
     "vigil_stage_seconds_bucket",
     "vigil_latency_seconds_bucket",
     "vigil_frames_total",
