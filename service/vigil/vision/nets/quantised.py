@@ -49,17 +49,15 @@ class QuantisedConv(nn.Module):
         self._relu = "relu" if relu else "none"
         self._bias = conv.bias
         steps = conv.weight.abs().amax((1, 2, 3)).clamp(min=1e-8) / _WEIGHT_LEVELS
-        whole = torch.round(conv.weight / steps[:, None, None, None]).to(torch.int8)
         self._steps = steps
         self._zeros = torch.zeros(len(steps), dtype=torch.int64)
-        self._weight = torch.ops.onednn.qconv_prepack(
-            whole, steps, x_scale, x_zero, self._stride, self._padding, [1, 1], 1
-        )
+        self._whole = torch.round(conv.weight / steps[:, None, None, None]).to(torch.int8)
+        self._packed: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) uint8 to (B, C_out, H / stride, W / stride)."""
         y: Tensor = torch.ops.onednn.qconv2d_pointwise(
-            x, self._x_scale, self._x_zero, self._weight, self._steps, self._zeros, self._bias,
+            x, self._x_scale, self._x_zero, self._weight(x), self._steps, self._zeros, self._bias,
             self._stride, self._padding, [1, 1], 1,
             self.scale or 1.0, self._zero, torch.uint8 if self.scale else torch.float32, self._relu, [], "",
         )  # fmt: skip
@@ -68,11 +66,23 @@ class QuantisedConv(nn.Module):
     def onto(self, x: Tensor, below: Tensor, *, below_scale: float) -> Tensor:
         """relu(convolution of x + below), both uint8, ``below`` signed; it is overwritten."""
         y: Tensor = torch.ops.onednn.qconv2d_pointwise.binary(
-            x, self._x_scale, self._x_zero, self._weight, self._steps, self._zeros, below, self._bias,
+            x, self._x_scale, self._x_zero, self._weight(x), self._steps, self._zeros, below, self._bias,
             self._stride, self._padding, [1, 1], 1,
             self.scale, 0, torch.uint8, below_scale, _MIDDLE, "sum", 1.0, "relu", [], "",
         )  # fmt: skip
         return y
+
+    def _weight(self, x: Tensor) -> Tensor:
+        """The weights as oneDNN lays them out for inputs of this size, known with the first of them.
+
+        Packed for no size, one of vigil-det-n's convolutions would be laid out anew at every call, at 2 ms.
+        """
+        if self._packed is None:
+            self._packed = torch.ops.onednn.qconv_prepack(
+                self._whole, self._steps, self._x_scale, self._x_zero,
+                self._stride, self._padding, [1, 1], 1, list(x.shape),
+            )  # fmt: skip
+        return self._packed
 
 
 class _Block(nn.Module):
