@@ -19,6 +19,11 @@ Received = TypeVar("Received", bound=msgspec.Struct)
 MAX_PACKET_BYTES = 128 * 1024
 MAX_DESCRIPTORS = 8
 _BUFFER_BYTES = 1024 * 1024  # asked for; the kernel may grant less
+_ITEM_BYTES = array.array("i").itemsize
+_ROOM_BYTES = socket.CMSG_LEN(MAX_DESCRIPTORS * _ITEM_BYTES)
+# plain numbers: an IntFlag's "or" costs more than the call
+_ALWAYS = int(socket.MSG_CMSG_CLOEXEC)
+_AT_ONCE = int(socket.MSG_DONTWAIT)
 _BESIDE = b"\xc1"  # never the start of a msgpack message: this one lies in the first descriptor
 
 
@@ -52,6 +57,7 @@ class Channel(Generic[Sent, Received]):
         self.sock = sock
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder: msgspec.msgpack.Decoder[Received] = msgspec.msgpack.Decoder(receives)
+        self._packet = memoryview(bytearray(MAX_PACKET_BYTES))  # the one that is being received
 
     def fileno(self) -> int:
         """For selectors; -1 when closed."""
@@ -71,7 +77,10 @@ class Channel(Generic[Sent, Received]):
             made.insert(0, _memfd_of(packet))
             packet = _BESIDE
         try:
-            socket.send_fds(self.sock, [packet], [*made, *descriptors])
+            if made or descriptors:
+                socket.send_fds(self.sock, [packet], [*made, *descriptors])
+            else:
+                self.sock.send(packet)
         except (BlockingIOError, TimeoutError):
             raise
         except OSError as error:
@@ -81,18 +90,19 @@ class Channel(Generic[Sent, Received]):
                 os.close(fd)
 
     def receive(self, *, flags: int = 0) -> Parcel[Received]:
-        """Receive one message; blocks as the socket's time-out and ``flags`` say.
+        """Receive one message; blocks as the socket's time-out and ``flags`` say. One thread calls it.
 
         Raises ChannelClosed at the end, BlockingIOError or TimeoutError if nothing is there.
         """
         try:
-            packet, descriptors = _receive(self.sock, flags | socket.MSG_CMSG_CLOEXEC)
+            size_bytes, descriptors = _receive(self.sock, self._packet, flags | _ALWAYS)
         except (BlockingIOError, TimeoutError):
             raise
         except OSError as error:
             raise ChannelClosed(str(error)) from error
-        if not packet:
+        if not size_bytes:
             raise ChannelClosed("the other side closed its socket")
+        packet: memoryview | bytes = self._packet[:size_bytes]
         if packet == _BESIDE:
             packet = _take_bytes(descriptors.pop(0))
         return Parcel(self._decoder.decode(packet), descriptors)
@@ -105,7 +115,7 @@ class Channel(Generic[Sent, Received]):
         parcels: list[Parcel[Received]] = []
         while True:
             try:
-                parcels.append(self.receive(flags=socket.MSG_DONTWAIT))
+                parcels.append(self.receive(flags=_AT_ONCE))
             except (BlockingIOError, TimeoutError):
                 return parcels
             except ChannelClosed:
@@ -135,21 +145,21 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
     return ends
 
 
-def _receive(sock: socket.socket, flags: int) -> tuple[bytes, list[int]]:
-    """One packet and its descriptors. socket.recv_fds of Python 3.11 ignores the flags it is given."""
-    item_bytes = array.array("i").itemsize
-    room_bytes = socket.CMSG_LEN(MAX_DESCRIPTORS * item_bytes)
+def _receive(sock: socket.socket, into: memoryview, flags: int) -> tuple[int, list[int]]:
+    """One packet's size and its descriptors. socket.recv_fds of Python 3.11 ignores the flags it is given."""
     try:
-        packet, ancillary, _, _ = sock.recvmsg(MAX_PACKET_BYTES, room_bytes, flags)
+        size_bytes, ancillary, _, _ = sock.recvmsg_into([into], _ROOM_BYTES, flags)
     except ConnectionResetError:
         # The other side died with messages of ours unread. The kernel says so once, ahead of what the
         # other side had sent: that is still there, and the end comes after it.
-        packet, ancillary, _, _ = sock.recvmsg(MAX_PACKET_BYTES, room_bytes, flags)
+        size_bytes, ancillary, _, _ = sock.recvmsg_into([into], _ROOM_BYTES, flags)
+    if not ancillary:
+        return size_bytes, []
     descriptors = array.array("i")
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            descriptors.frombytes(data[: len(data) - len(data) % item_bytes])
-    return packet, descriptors.tolist()
+            descriptors.frombytes(data[: len(data) - len(data) % _ITEM_BYTES])
+    return size_bytes, descriptors.tolist()
 
 
 def _memfd_of(payload: bytes) -> int:
