@@ -64,8 +64,8 @@ def nms(xyxy: F32, class_id: I64, *, iou: float) -> NDArray[np.int64]:
     beats = inter * (1.0 + iou) > iou * (area[:, None] + area)
     beats &= class_id[:, None] == class_id
     stays = np.ones(count, bool)
-    rivals = np.flatnonzero(np.triu(beats, 1).any(axis=1))
-    for index in rivals:  # only boxes that could suppress another
+    # only boxes that overlap another one so much; each overlaps itself
+    for index in np.flatnonzero(np.count_nonzero(beats, axis=1) > 1):
         if stays[index]:
             stays[index + 1 :] &= ~beats[index, index + 1 :]
     return np.flatnonzero(stays)
@@ -80,7 +80,9 @@ def surest_types(found: Detections, types: tuple[int, ...], *, iou: float = 0.7)
     """Of boxes of several ``types`` in one place keep the surest, so that one object is one track."""
     if not types:
         return found
-    group = np.where(np.isin(found.class_id, types), -1, found.class_id)
+    group = found.class_id.copy()
+    for one in types:
+        group[found.class_id == one] = -1
     return found[nms(found.xyxy, group, iou=iou)]
 
 
