@@ -86,12 +86,25 @@ class EngineConfig(Section, frozen=True, kw_only=True):
     max_batch: Annotated[int, msgspec.Meta(ge=1, le=256)] = 16
     linger_s: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
     max_staleness_s: Seconds = 1.0
-    threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0  # of a CPU; 0: half of the cores
+    threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = (
+        0  # of a CPU; 0: as many as it has, up to 8
+    )
     classifiers: tuple[str, ...] = ()  # models that ClassifyImage and second stages may name
 
 
+MOST_LANES = 8  # by default; what is left of Python in a batch lets no more run at once
+
+
 def engine_threads(wanted: int) -> int:
-    """How many threads infer on a CPU: as many as wanted, or half of the cores, for decoders want the others.
+    """How many threads infer on a CPU: as many as wanted, or one a core that this process may use, up to 8.
+
+    Each infers batches of its own, so that they take what the decoders leave of any core.
+    """
+    return wanted or min(MOST_LANES, len(os.sched_getaffinity(0)))
+
+
+def shared_threads(wanted: int) -> int:
+    """How many threads share an operation of a model that is not ours: as many as wanted, or half the cores.
 
     Threads that share an operation wait for each other at its end, so that one of them without a core
     holds up both (measured: DECISIONS.md).

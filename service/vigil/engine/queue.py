@@ -2,8 +2,13 @@
 
 from collections import deque
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from vigil.ipc.messages import FrameReady
+
+PATIENCE = 5.0  # lingers that frames wait for a full batch while another batch is being inferred
+
+Key: TypeAlias = tuple[str, int]  # host and camera
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -14,6 +19,11 @@ class Waiting:
     frame: FrameReady
     arrived_s: float  # when the engine learnt of it
 
+    @property
+    def key(self) -> Key:
+        """Whose frame it is. Below 0 a camera is none: pictures that clients sent."""
+        return self.host_id, self.frame.camera
+
 
 class BatchQueue:
     """Frames that wait, bounded at one a stream: a newer frame replaces the one that waits.
@@ -22,7 +32,10 @@ class BatchQueue:
     in their own order; their hosts' slots bound them. A batch holds at most one frame a stream, those
     of the streams first that have waited longest, weighted by priority: under overload each stream is
     analysed less often, none never. It goes when it is full, or when the oldest
-    frame has waited ``linger_s``.
+    frame has waited ``linger_s``; beside another batch, when it has waited `PATIENCE` times as long, for
+    two small batches cost more than one.
+
+    The frames of a stream are inferred one after the other: while one is held, its others wait.
 
     A frame of priority 0 gets what capacity is spare: while any other frame waits, it is as if not there.
     """
@@ -31,18 +44,19 @@ class BatchQueue:
         self.limit = limit
         self.linger_s = linger_s
         self.max_staleness_s = max_staleness_s
-        self._newest: dict[tuple[str, int], Waiting] = {}
-        self._kept: dict[tuple[str, int], deque[Waiting]] = {}
+        self._newest: dict[Key, Waiting] = {}
+        self._kept: dict[Key, deque[Waiting]] = {}
+        self._held: set[Key] = set()  # streams of which a frame is being inferred
         # since when a stream has waited for its turn, whichever of its frames it is that waits now: else
         # a newer frame would send its stream to the end of the line, for ever under overload
-        self._in_line_since_s: dict[tuple[str, int], float] = {}
+        self._in_line_since_s: dict[Key, float] = {}
 
     def __len__(self) -> int:
         return len(self._newest) + sum(len(kept) for kept in self._kept.values())
 
     def offer(self, waiting: Waiting) -> Waiting | None:
         """Add a frame; returns the older frame of its stream that it replaces, if there is one."""
-        key = (waiting.host_id, waiting.frame.camera)
+        key = waiting.key
         if waiting.frame.keep:
             self._kept.setdefault(key, deque()).append(waiting)
             return None
@@ -58,15 +72,29 @@ class BatchQueue:
         self._in_line_since_s = {
             key: value for key, value in self._in_line_since_s.items() if key[0] != host_id
         }
+        self._held = {key for key in self._held if key[0] != host_id}
 
-    def wait_s(self, now_s: float) -> float | None:
-        """Seconds until the next batch should go: 0 for now, None while nothing waits."""
-        if not self._newest and not self._kept:
+    def hold(self, waiting: Waiting) -> None:
+        """A frame is being inferred: no other one of its stream is taken until `release`."""
+        if waiting.frame.camera >= 0:
+            self._held.add(waiting.key)
+
+    def release(self, waiting: Waiting) -> None:
+        """A frame that was held has been inferred."""
+        self._held.discard(waiting.key)
+
+    def wait_s(self, now_s: float, *, beside: bool = False) -> float | None:
+        """Seconds until the next batch should go: 0 for now, None while none could.
+
+        ``beside`` another one that is being inferred.
+        """
+        ready = self._candidates()
+        if not ready:
             return None
-        if self._ready_count() >= self.limit:
+        if len(ready) >= self.limit:
             return 0.0
-        oldest_s = min(waiting.arrived_s for waiting in self._heads())
-        return max(0.0, oldest_s + self.linger_s - now_s)
+        linger_s = self.linger_s * (PATIENCE if beside else 1.0)
+        return max(0.0, min(waiting.arrived_s for waiting in ready) + linger_s - now_s)
 
     def take(self, now_s: float) -> tuple[list[Waiting], list[Waiting]]:
         """Remove the next batch, and beside it every frame that has become too old to infer."""
@@ -76,7 +104,7 @@ class BatchQueue:
             if now_s - waiting.frame.captured_s > self.max_staleness_s
         ]
         for waiting in stale:
-            del self._newest[waiting.host_id, waiting.frame.camera]
+            del self._newest[waiting.key]
         candidates = sorted(
             self._candidates(),
             key=lambda waiting: self._urgency(waiting, now_s),
@@ -89,29 +117,23 @@ class BatchQueue:
 
     def oldest_captured_s(self) -> float | None:
         """Capture time of the oldest frame that waits, None where none does."""
-        return min((waiting.frame.captured_s for waiting in self._heads()), default=None)
-
-    def _heads(self) -> list[Waiting]:
-        heads = [*self._newest.values(), *(kept[0] for kept in self._kept.values())]
-        return _urgent(heads)
+        heads = _urgent([*self._newest.values(), *(kept[0] for kept in self._kept.values())])
+        return min((waiting.frame.captured_s for waiting in heads), default=None)
 
     def _candidates(self) -> list[Waiting]:
         """Frames that may go in the next batch: one a stream, and all pictures of clients."""
-        kept: list[Waiting] = []
-        for (_, camera), waiting in self._kept.items():
-            kept.extend(waiting if camera < 0 else [waiting[0]])
-        return _urgent([*self._newest.values(), *kept])
+        ready = [waiting for key, waiting in self._newest.items() if key not in self._held]
+        for key, kept in self._kept.items():
+            if key not in self._held:
+                ready.extend(kept if key[1] < 0 else [kept[0]])
+        return _urgent(ready)
 
     def _urgency(self, waiting: Waiting, now_s: float) -> float:
-        key = (waiting.host_id, waiting.frame.camera)
-        since_s = self._in_line_since_s.get(key, waiting.frame.ready_s)
+        since_s = self._in_line_since_s.get(waiting.key, waiting.frame.ready_s)
         return (now_s - since_s) * waiting.frame.priority
 
-    def _ready_count(self) -> int:
-        return len(self._candidates()) if self._kept else len(self._newest)
-
     def _remove(self, waiting: Waiting) -> None:
-        key = (waiting.host_id, waiting.frame.camera)
+        key = waiting.key
         if not waiting.frame.keep:
             del self._newest[key], self._in_line_since_s[key]
             return

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from vigil.config import engine_threads
+from vigil.config import shared_threads
 from vigil.data import U8
 from vigil.engine.precision import fastest_detector
 from vigil.vision.inferred import Inferred
@@ -17,22 +17,20 @@ class Runner:
     """A detector behind batch-size buckets, so that every size it meets was warmed before.
 
     On CUDA a batch is padded up to its bucket: each size has its own algorithms and graphs there. On a
-    CPU, eager execution takes any size as it is, and padding would be paid for.
+    CPU, eager execution takes any size as it is, and padding would be paid for. Once warm, several
+    threads may call `infer` of a model that is ours.
     """
 
     def __init__(self, manifest: Manifest, *, device: str, max_batch: int, threads: int) -> None:
         self.manifest = manifest
         self.max_batch = max_batch
         self.device = _resolve(device)
-        threads = engine_threads(threads)
+        threads = shared_threads(threads)
         torch.set_num_threads(threads)
         self._detector: AnyDetector = (
             fastest_detector(manifest, device=self.device)
             if manifest.imported is None
             else open_detector(manifest, device=self.device, threads=threads)
-        )
-        self._batch: U8 = np.zeros(
-            (max_batch, manifest.input_height_px, manifest.input_width_px, 3), np.uint8
         )
 
     @property
@@ -48,16 +46,18 @@ class Runner:
 
     def warm(self) -> None:
         """Run every bucket, twice: first calls choose algorithms and allocate."""
+        black = np.zeros((self.max_batch, *self._detector.shape), np.uint8)
         for size in self.buckets:
             for _ in range(2):
-                self._detector.detect(self._batch[:size])
+                self._detector.detect(black[:size])
 
     def infer(self, pictures: Sequence[U8]) -> Inferred:
         """Find the objects in up to ``max_batch`` pictures, each (H, W, 3) uint8 BGR of input size."""
         count = len(pictures)
+        batch: U8 = np.empty((self._padded(count), *self._detector.shape), np.uint8)
         for row, picture in enumerate(pictures):
-            np.copyto(self._batch[row], picture)
-        return self._detector.infer(self._batch[: self._padded(count)], count=count)
+            np.copyto(batch[row], picture)
+        return self._detector.infer(batch, count=count)
 
     def free_memory(self) -> None:
         """Give the device what the allocator keeps for later."""

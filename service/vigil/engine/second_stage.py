@@ -1,14 +1,16 @@
 """The engine's second stage: crops of all hosts, in batches, through the classifiers that it has loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import structlog
 
 from vigil.clock import Clock
-from vigil.data import F32, CropOutcome
+from vigil.data import F32, U8
 from vigil.engine.crop_queue import CropQueue, WaitingCrop
 from vigil.engine.host_link import HostLink
+from vigil.engine.lanes import Lanes
 from vigil.ipc.messages import CropReady
 from vigil.metrics.page import Page
 from vigil.vision.classifier import CropClassifier
@@ -17,18 +19,24 @@ log = structlog.get_logger()
 
 
 class SecondStage:
-    """Belongs to the engine's loop; ``links`` are the hosts that are attached, by id."""
+    """Belongs to the engine's loop; ``links`` are the hosts that are attached, by id.
+
+    At most one of the ``lanes`` has crops at a time.
+    """
 
     def __init__(
         self,
         classifiers: Mapping[str, CropClassifier],
         links: Mapping[str, HostLink],
         *,
+        lanes: Lanes,
         page: Page,
         clock: Clock,
     ) -> None:
         self._classifiers = classifiers
         self._links = links
+        self._lanes = lanes
+        self._busy = False
         self._page = page
         self._clock = clock
         self._queue = CropQueue()
@@ -45,52 +53,59 @@ class SecondStage:
         self._queue.forget(host_id)
 
     def wait_s(self, now_s: float) -> float | None:
-        """Seconds until a batch should go; None while no crop waits."""
+        """Seconds until a batch should go; None while no crop waits, or a lane has one, or all are busy."""
+        if self._busy or not self._lanes.free:
+            return None
         return self._queue.wait_s(now_s)
 
     def run_due(self) -> None:
-        """Classify one batch, if one is due."""
+        """Give one batch to a lane, if one is due."""
         now_s = self._clock.monotonic_s()
-        if self._queue.wait_s(now_s) != 0.0:
+        if self.wait_s(now_s) != 0.0:
             return
         batch, stale = self._queue.take(now_s)
         for waiting in stale:
-            self._drop(waiting, "dropped_stale")
+            self._links[waiting.host_id].crop_dropped(waiting.crop, "dropped_stale")
         for waiting in batch:
             self._page.times.observe("crop_wait", now_s - waiting.crop.ready_s)
         if batch:
             self._classify(batch)
 
     def _classify(self, batch: list[WaitingCrop]) -> None:
-        started_s = self._clock.monotonic_s()
-        try:
-            chances = self._chances(batch)
-        except RuntimeError as error:
-            self._classify_apart(batch, error)
-            return
+        classifier = self._classifiers[batch[0].crop.classifier]
+        links = [self._links[waiting.host_id] for waiting in batch]  # one may leave meanwhile
+        side_px = classifier.shape[0]
+        crops = [link.crop(one.crop, side_px) for link, one in zip(links, batch, strict=True)]
+        self._busy = True
+        self._lanes.give(
+            partial(_chances, classifier, crops),
+            partial(self._answer, batch, links, self._clock.monotonic_s()),
+        )
+
+    def _answer(
+        self,
+        batch: list[WaitingCrop],
+        links: list[HostLink],
+        started_s: float,
+        chances: list[F32 | None],
+    ) -> None:
+        self._busy = False
         took_s = self._clock.monotonic_s() - started_s
-        for waiting, chance in zip(batch, chances, strict=True):
-            if np.isfinite(chance).all():
-                self._links[waiting.host_id].classified(waiting.crop, chance)
+        for waiting, link, chance in zip(batch, links, chances, strict=True):
+            if chance is not None and np.isfinite(chance).all():
+                link.classified(waiting.crop, chance)
             else:
-                self._drop(waiting, "dropped_error")
+                link.crop_dropped(waiting.crop, "dropped_error")
             self._page.times.observe("classify", took_s)
 
-    def _classify_apart(self, batch: list[WaitingCrop], error: RuntimeError) -> None:
-        """The net failed on a batch: one by one, so that a bad crop costs nobody else's label."""
-        if len(batch) == 1:
-            log.error("crop_failed", classifier=batch[0].crop.classifier, error=str(error))
-            self._drop(batch[0], "dropped_error")
-            return
-        for waiting in batch:
-            self._classify([waiting])
 
-    def _chances(self, batch: list[WaitingCrop]) -> F32:
-        """Calibrated probabilities (N, classes) of a batch of one classifier."""
-        classifier = self._classifiers[batch[0].crop.classifier]
-        side_px = classifier.shape[0]
-        crops = np.stack([self._links[one.host_id].crop(one.crop, side_px) for one in batch])
-        return classifier.classify(crops)
-
-    def _drop(self, waiting: WaitingCrop, outcome: CropOutcome) -> None:
-        self._links[waiting.host_id].crop_dropped(waiting.crop, outcome)
+def _chances(classifier: CropClassifier, crops: Sequence[U8]) -> list[F32 | None]:
+    """A lane's part: calibrated probabilities (classes,) of each crop, None where the net failed on it."""
+    try:
+        return list(classifier.classify(np.stack(crops)))
+    except RuntimeError as error:
+        if len(crops) == 1:
+            log.error("crop_failed", error=str(error))
+            return [None]
+    # one by one, so that a bad crop costs nobody else's label
+    return [chance for crop in crops for chance in _chances(classifier, [crop])]

@@ -1,11 +1,9 @@
 """Streams on whose frames the model fails: after a few failures they cost the others nothing more."""
 
-from typing import TypeAlias
+from vigil.engine.queue import Key
 
 MOST_FAILURES = 5  # in a row; then the stream's frames are not inferred
 RETRY_S = 30.0  # but for one so often, by itself
-
-Key: TypeAlias = tuple[str, int]  # host and camera
 
 
 class Suspects:

@@ -13,6 +13,7 @@ class _Reading:
     at_s: float
     cpu_s: dict[int, float]  # of each child, by process id
     engine_pid: int
+    engine_threads: int
     streams: int
 
 
@@ -36,23 +37,28 @@ class Admission:
     analysed, which take whatever there is.
     """
 
-    def __init__(self, *, cores: int, engine_threads: int, max_load: float, clock: Clock) -> None:
+    def __init__(self, *, cores: int, max_load: float, clock: Clock) -> None:
         """``max_load`` is the share of the cores that streams may use; 0: no limit."""
         self._cores = cores
-        self._engine_threads = engine_threads
         self._max_load = max_load
         self._clock = clock
         self._readings: deque[_Reading] = deque()
 
     def note(
-        self, cpu_s: dict[int, float], *, engine_pid: int, streams: int, elastic: bool
+        self,
+        cpu_s: dict[int, float],
+        *,
+        engine_pid: int,
+        engine_threads: int,
+        streams: int,
+        elastic: bool,
     ) -> None:
         """What the children have used so far, now and then. ``elastic``: some take what there is."""
         now_s = self._clock.monotonic_s()
         if elastic or not streams:
             self._readings.clear()
             return
-        self._readings.append(_Reading(now_s, cpu_s, engine_pid, streams))
+        self._readings.append(_Reading(now_s, cpu_s, engine_pid, engine_threads, streams))
         while len(self._readings) > 2 and now_s - self._readings[1].at_s >= WINDOW_S:
             self._readings.popleft()
 
@@ -75,7 +81,7 @@ class Admission:
             self._room(
                 "the engine",
                 used.get(last.engine_pid, 0.0),
-                self._engine_threads,
+                last.engine_threads,
                 measured,
                 streams,
             ),

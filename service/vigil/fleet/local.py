@@ -12,7 +12,6 @@ import structlog
 from msgspec.structs import replace
 
 from vigil.clock import Clock
-from vigil.config import engine_threads
 from vigil.data import OfflineReason, StreamState
 from vigil.errors import (
     Busy,
@@ -111,7 +110,6 @@ class LocalFleet:
         self._rates = RateJudge(self.book, self.hosts.accounts, clock)
         self._admission = Admission(
             cores=len(os.sched_getaffinity(0)),
-            engine_threads=engine_threads(settings.engine_threads),
             max_load=settings.max_load,
             clock=clock,
         )
@@ -535,9 +533,11 @@ class LocalFleet:
             for stream in self.book.all()
             if stream.spec.stream_id in placed and stream.status.state.has_pictures
         ]
+        engine = self.hosts.engine
         self._admission.note(
             self.hosts.cpu_s(),
-            engine_pid=self.hosts.engine.pid,
+            engine_pid=engine.pid,
+            engine_threads=engine.ready.threads if engine.ready is not None else 1,
             streams=len(running),
             elastic=any(stream.spec.source.pace is Pace.FAST for stream in running),
         )

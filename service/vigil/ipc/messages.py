@@ -351,7 +351,7 @@ class EngineSettings(Message, frozen=True, kw_only=True):
     max_batch: int
     linger_s: float
     max_staleness_s: float
-    threads: int  # 0: half of the cores
+    threads: int  # of a CPU; 0: as many as it has, see config
     classifiers: tuple[str, ...] = ()  # models
 
 
@@ -374,11 +374,12 @@ class DetachHost(Message, frozen=True, kw_only=True):
 
 
 class EngineReady(Message, frozen=True, kw_only=True):
-    """The model is warm; ``device`` and ``precision`` for people."""
+    """The model is warm; ``device`` and ``precision`` for people. ``threads`` of a CPU compute."""
 
     device: str
     precision: str
     model: str
+    threads: int = 1
     load_s: float
 
 

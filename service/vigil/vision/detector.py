@@ -47,7 +47,7 @@ class InferenceNet(nn.Module):
 
 
 class Detector:
-    """A net on a device, in a precision. Not to be shared between threads.
+    """A net on a device, in a precision. Threads may share it once it has inferred a batch.
 
     On a CPU the convolutions are packed for oneDNN at once, which a compiler does not better
     (DECISIONS.md), and ``int8`` needs the model's ranges: without them UnknownModel is raised. On CUDA

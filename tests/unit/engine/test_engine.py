@@ -109,7 +109,7 @@ class Host:
 class Bench:
     """An engine on a thread of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lanes: int = 1) -> None:
         ours, theirs = socket_pair()
         ours.settimeout(5)
         self.control: Channel[ToEngine, FromEngine] = Channel(ours, FromEngine)
@@ -121,6 +121,7 @@ class Bench:
             queue=BatchQueue(limit=4, linger_s=0.02, max_staleness_s=0.5),
             page=self.page,
             clock=SystemClock(),
+            lanes=lanes,
         )
         self.thread = threading.Thread(target=self.engine.run)
         self.thread.start()
@@ -247,6 +248,73 @@ def test_a_host_that_reads_nothing_blocks_nobody(bench: Bench, host: Host) -> No
     assert host.answers(1)[0].outcome == "analysed"
     assert len(deaf.answers(6)) == 6
     deaf.close()
+
+
+@pytest.fixture
+def two_lanes() -> Iterator[Bench]:
+    bench = Bench(lanes=2)
+    yield bench
+    bench.close()
+
+
+def test_another_batch_goes_beside_one_that_lasts(two_lanes: Bench) -> None:
+    host = Host(two_lanes.control)
+    two_lanes.net.may_go_on.clear()
+    host.send(0, value=1)
+    assert two_lanes.net.entered.acquire(timeout=5)
+    for slot in (1, 2):  # fewer than a batch: they have waited long enough
+        host.send(slot, value=2)
+    assert two_lanes.net.entered.acquire(timeout=5), "a batch beside the first"
+    two_lanes.net.may_go_on.set()
+    assert {done.outcome for done in host.answers(3).values()} == {"analysed"}
+    assert sorted(two_lanes.net.batches) == [1, 2]
+    host.close()
+
+
+def test_a_stream_s_frames_are_inferred_one_after_the_other(two_lanes: Bench) -> None:
+    host = Host(two_lanes.control)
+    two_lanes.net.may_go_on.clear()
+    host.send(0, value=1, camera=3)
+    assert two_lanes.net.entered.acquire(timeout=5)
+    host.send(1, value=2, camera=3)
+    until(lambda: two_lanes.page.stage("queue").counts.sum() == 2)
+    assert not two_lanes.net.entered.acquire(timeout=0.3), "it could overtake the first"
+    two_lanes.net.may_go_on.set()
+    assert [host.channel.receive().message.slot for _ in range(2)] == [0, 1]
+    host.close()
+
+
+def test_a_lane_that_hangs_stops_the_heart_though_another_works(two_lanes: Bench) -> None:
+    host = Host(two_lanes.control)
+    two_lanes.net.may_go_on.clear()
+    host.send(0, value=1)
+    assert two_lanes.net.entered.acquire(timeout=5)
+    until(lambda: two_lanes.page.stage("batch_wait").counts.sum() == 1)
+    hung_s = SystemClock().monotonic_s()
+    until(lambda: SystemClock().monotonic_s() > hung_s + 1.0)  # several beats of an idle engine
+    assert two_lanes.page.last_beat_s() <= hung_s
+    two_lanes.net.may_go_on.set()
+    host.answers(1)
+    until(lambda: two_lanes.page.last_beat_s() > hung_s)
+    host.close()
+
+
+def test_what_a_host_had_at_a_lane_when_it_left_is_not_given_to_its_successor(
+    two_lanes: Bench,
+) -> None:
+    old = Host(two_lanes.control)
+    two_lanes.net.may_go_on.clear()
+    old.send(0, value=1)
+    assert two_lanes.net.entered.acquire(timeout=5)
+    new = Host(two_lanes.control)  # under the same id
+    new.send(1, value=2, camera=0)
+    assert two_lanes.net.entered.acquire(timeout=5), "its camera 0 is another one"
+    two_lanes.net.may_go_on.set()
+    assert new.channel.receive().message.slot == 1
+    new.send(2, value=2)
+    assert new.channel.receive().message.slot == 2
+    new.close()
+    old.close()
 
 
 def test_it_stops_when_told_and_beats_until_then(bench: Bench) -> None:

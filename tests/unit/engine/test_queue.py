@@ -172,3 +172,43 @@ def test_under_overload_priority_counts_and_nobody_is_silent() -> None:
     taken = overloaded([10] * 24 + [1] * 16, frames_a_second=90.0, batch=16)
     assert min(taken[:24]) > max(taken[24:])
     assert min(taken) >= 20
+
+
+def test_beside_another_batch_a_small_one_waits_longer_and_a_full_one_does_not() -> None:
+    waiting = queue()
+    waiting.offer(frame(1, 10.0))
+    assert waiting.wait_s(10.0101) == 0.0
+    assert waiting.wait_s(10.0101, beside=True) == pytest.approx(0.0399)
+    assert waiting.wait_s(10.051, beside=True) == 0.0
+    for camera in (2, 3, 4):
+        waiting.offer(frame(camera, 10.0))
+    assert waiting.wait_s(10.0, beside=True) == 0.0
+
+
+@pytest.mark.parametrize("keep", [False, True], ids=["newest", "kept"])
+def test_a_stream_of_which_a_frame_is_held_waits_until_it_is_released(keep: bool) -> None:
+    waiting = queue()
+    waiting.offer(frame(1, 10.0, keep=keep))
+    (first,), _ = waiting.take(10.1)
+    waiting.hold(first)
+    waiting.offer(frame(1, 10.2, keep=keep))
+    assert waiting.wait_s(11.0) is None, "there is nothing that could go"
+    waiting.offer(frame(2, 10.2))
+    waiting.offer(frame(1, 10.2, host="h2"))
+    assert sorted((w.host_id, w.frame.camera) for w in waiting.take(10.3)[0]) == [
+        ("h1", 2),
+        ("h2", 1),
+    ]
+    waiting.release(first)
+    assert cameras(waiting.take(10.4)[0]) == [1]
+
+
+def test_pictures_of_clients_do_not_hold_each_other_up_and_a_host_takes_its_holds_along() -> None:
+    waiting = queue()
+    waiting.hold(frame(-1, 10.0, keep=True))
+    waiting.offer(frame(-1, 10.0, slot=1, keep=True))
+    waiting.hold(frame(5, 10.0))
+    waiting.forget("h1")
+    waiting.offer(frame(-1, 10.0, slot=2, keep=True))
+    waiting.offer(frame(5, 10.0))
+    assert sorted(cameras(waiting.take(10.1)[0])) == [-1, 5]

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,19 @@ def test_a_batch_gives_what_single_pictures_give(runner: Runner) -> None:
         assert alone is not None
         assert found is not None
         assert alone.xyxy == pytest.approx(found.xyxy, abs=0.1)
+
+
+def test_threads_share_a_runner_and_get_the_same(runner: Runner) -> None:
+    batches = [[picture(value + step) for step in range(6)] for value in (10, 60, 110, 160)]
+    alone = [runner.infer(batch).found for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        shared = list(pool.map(lambda batch: runner.infer(batch).found, batches * 10))
+    for place, together in enumerate(shared):
+        for one, other in zip(alone[place % 4], together, strict=True):
+            assert one is not None
+            assert other is not None
+            assert np.array_equal(one.xyxy, other.xyxy)
+            assert np.array_equal(one.score, other.score)
 
 
 @pytest.mark.parametrize("where", [0, 1])

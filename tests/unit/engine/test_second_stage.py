@@ -1,5 +1,6 @@
 """The engine's second stage between a real socket and a classifier that does as its crops say."""
 
+import select
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from vigil.data import F32, U8
 from vigil.engine.crop_queue import LINGER_S, MAX_AGE_S, MAX_CROPS
 from vigil.engine.host_link import HostLink
+from vigil.engine.lanes import Lanes
 from vigil.engine.second_stage import SecondStage
 from vigil.ipc.channel import Channel, socket_pair
 from vigil.ipc.messages import CropDone, CropReady, EngineToHost, HostToEngine
@@ -64,8 +66,10 @@ class Bench:
         self.clock = Clock()
         self.sorter = Sorter()
         self.links = {"h1": self.link}
+        self.lanes = Lanes(1, clock=self.clock, prepare=lambda: None)
+        self.lanes.__enter__()
         self.stage = SecondStage(
-            {"type": self.sorter}, self.links, page=self.page, clock=self.clock
+            {"type": self.sorter}, self.links, lanes=self.lanes, page=self.page, clock=self.clock
         )
 
     def offer(self, slot: int, *, value: int = 30, classifier: str = "type") -> None:
@@ -77,11 +81,15 @@ class Bench:
     def run(self, *, later_s: float = LINGER_S) -> dict[int, CropDone]:
         self.clock.now_s += later_s
         self.stage.run_due()
+        while self.lanes.given:
+            select.select([self.lanes.wake], [], [], 10.0)
+            self.lanes.collect()
         self.link.flush()
         done = [parcel.message for parcel in self.host.drain()]
         return {one.slot: one for one in done if isinstance(one, CropDone)}
 
     def close(self) -> None:
+        self.lanes.__exit__(None, None, None)
         self.host.close()
         self.link.close()
         self.page.slab.close()

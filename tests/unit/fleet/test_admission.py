@@ -23,17 +23,19 @@ def room(
     host: float,
     engine: float = 0.0,
     max_load: float = 0.9,
+    threads: int = 1,
     elastic: bool = False,
     seconds: float = WINDOW_S + 2,
 ) -> HeadRoom | None:
     """Head-room after some seconds at which host and engine use so much of a core, on two cores."""
     clock = HandClock()
-    admission = Admission(cores=2, engine_threads=1, max_load=max_load, clock=clock)
+    admission = Admission(cores=2, max_load=max_load, clock=clock)
     second = 0
     while second <= seconds:
         admission.note(
             {HOST: 7.0 + host * second, ENGINE: 3.0 + engine * second},
             engine_pid=ENGINE,
+            engine_threads=threads,
             streams=streams,
             elastic=elastic,
         )
@@ -60,6 +62,9 @@ def test_an_engine_that_is_busy_has_no_room_though_cores_idle() -> None:
     assert found is not None
     assert found.streams == 0
     assert found.what == "the engine"
+    more = room(streams=40, host=0.5, engine=0.885, threads=2)
+    assert more is not None
+    assert (more.streams, more.what) == (11, "all processes")
 
 
 def test_streams_that_begin_count_before_they_are_measured() -> None:
@@ -79,14 +84,18 @@ def test_nothing_is_refused_before_anything_is_measured() -> None:
 
 def test_there_is_room_again_when_streams_are_gone() -> None:
     clock = HandClock()
-    admission = Admission(cores=2, engine_threads=1, max_load=0.9, clock=clock)
+    admission = Admission(cores=2, max_load=0.9, clock=clock)
     used_s = 0.0
     found: list[int] = []
     for second in range(30):
         streams = 18 if second < 15 else 9
         used_s += streams * 0.1
         admission.note(
-            {HOST: used_s, ENGINE: 0.0}, engine_pid=ENGINE, streams=streams, elastic=False
+            {HOST: used_s, ENGINE: 0.0},
+            engine_pid=ENGINE,
+            engine_threads=2,
+            streams=streams,
+            elastic=False,
         )
         head = admission.head_room(streams=streams)
         found.append(0 if head is None else head.streams)

@@ -98,7 +98,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) uint8 to the same."""
-        added = self.expand(self.reduce(x))
+        added: Tensor = self.expand(self.reduce(x))
         torch.minimum(added, ~x, out=added)  # ~x is 255 - x
         return added.add_(x)
 
