@@ -7,9 +7,10 @@ from itertools import pairwise
 from vigil.data import Event
 from vigil.rules.geometry import crossings, distance
 from vigil.rules.report import Reporter
-from vigil.rules.subject import SETTLED_S, Admission, Moment, Subject
+from vigil.rules.subject import Admission, Moment, Subject
 from vigil.spec import Direction, LineRule
 
+SETTLED_S = 1.0  # what has been across for so long has crossed, however near the line it stays
 HELD_S = 2.0  # a crossing of an object that is not admitted yet is kept this long
 MOST_HELD = 4
 

@@ -6,13 +6,6 @@ from enum import StrEnum
 from vigil.data import Track, TrackState
 from vigil.spec import Point
 
-SETTLED_S = 1.0
-"""What stays past an edge or line for so long is past it, however near.
-
-Hysteresis alone misses those who stop or walk along just behind it: on the PETS clip, 200 random
-zones and lines, true boxes, recall 0.92 without this and 0.95 (zones 0.94, lines 0.98) with it.
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Moment:

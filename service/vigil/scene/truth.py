@@ -10,8 +10,9 @@ An event is required of whoever watches where
 - the scene goes on for SEEN_S, so that there are frames to notice it in.
 Optional, neither a miss nor a false alarm, are events too near the beginning or the end, and what
 happens by coming into view or leaving it inside a zone (a zone.enter and a zone.exit by the rules), what
-happens while less than LEAST_VISIBLE of the object is seen for longer than HIDDEN_S, and states shorter than
-SETTLE_S.
+happens while less than LEAST_VISIBLE of the object is seen for longer than HIDDEN_S, states shorter than
+SETTLE_S, and grazes: visits to the other side of a zone's edge for less than GRAZE_S that never go further
+past it than the rule's hysteresis, which its specification does not count.
 zone.dwell happens once a stay, where ``dwell_s`` is above 0.
 """
 
@@ -46,6 +47,8 @@ HIDDEN_S = (
     1.0  # an object that less is seen of for longer is out of view; the tracker waits for 3 s
 )
 SAME_S = 0.3
+GRAZE_S = 1.0
+PLAIN_HYSTERESIS = 0.01  # of rules that have no such parameter
 GAP_S = 0.5  # an object that is out of view for longer has left
 
 
@@ -208,15 +211,17 @@ def _area_stays(
         return []
     within = inside(rule.polygon, path.xy) if rule.polygon else np.ones(len(path.xy), bool)
     first_s, last_s = float(path.time_s[0]), float(path.time_s[-1])
+    stays = _stays(path.time_s, within, settle_s)
+    clear = _clear(path, rule.polygon, PLAIN_HYSTERESIS, stays)
     return [
         Stay(
             object_id=path.object_id,
             class_name=path.class_name,
             start_s=start_s,
             end_s=end_s,
-            known=start_s - first_s >= SEEN_S and end_s < last_s,
+            known=start_s - first_s >= SEEN_S and end_s < last_s and begins and ends,
         )
-        for start_s, end_s, is_in in _stays(path.time_s, within, settle_s)
+        for (start_s, end_s, is_in), begins, ends in zip(stays, clear, clear[1:], strict=False)
         if is_in
     ]
 
@@ -230,8 +235,10 @@ def _zone_events(path: FootPath, rule: ZoneRule, settle_s: float) -> list[TruthE
             TruthEvent(at_s, rule.rule_id, kind, path.object_id, path.class_name, "", required)
         )
 
-    for start_s, end_s, within in _stays(path.time_s, inside(rule.polygon, path.xy), settle_s):
-        known = start_s - first_s >= SEEN_S
+    stays = _stays(path.time_s, inside(rule.polygon, path.xy), settle_s)
+    clear = _clear(path, rule.polygon, rule.hysteresis, stays)
+    for (start_s, end_s, within), begins in zip(stays, clear, strict=False):
+        known = start_s - first_s >= SEEN_S and begins
         if within:
             happen("zone.enter", start_s, required=known)
             if 0 < rule.dwell_s <= end_s - start_s:
@@ -261,6 +268,38 @@ def _stays(time_s: F64, within: Bool, settle_s: float) -> list[tuple[float, floa
         else:
             stays.append(stay)
     return stays
+
+
+def _clear(
+    path: FootPath,
+    polygon: Sequence[Point],
+    hysteresis: float,
+    stays: Sequence[tuple[float, float, bool]],
+) -> list[bool]:
+    """Of each turn into a stay, and of the end of the last one, whether no graze is on either side of it."""
+    real = [not _is_graze(path, polygon, hysteresis, stay) for stay in stays]
+    return [a and b for a, b in pairwise([True, *real, True])]
+
+
+def _is_graze(
+    path: FootPath, polygon: Sequence[Point], hysteresis: float, stay: tuple[float, float, bool]
+) -> bool:
+    start_s, end_s, _ = stay
+    if not polygon or end_s - start_s >= GRAZE_S:
+        return False
+    during = (path.time_s >= start_s) & (path.time_s < end_s)
+    return bool(during.any()) and float(_reach(polygon, path.xy[during]).max()) < hysteresis
+
+
+def _reach(polygon: Sequence[Point], xy: F64) -> F64:
+    """How far each of the (T, 2) points is from the polygon's nearest edge, (T,)."""
+    corners = np.array([(p.x, p.y) for p in polygon])
+    along = np.roll(corners, -1, axis=0) - corners
+    to = xy[:, None] - corners
+    part = (to * along).sum(axis=2) / np.maximum((along**2).sum(axis=1), 1e-12)
+    nearest = corners + part.clip(0.0, 1.0)[..., None] * along
+    distances: F64 = np.linalg.norm(xy[:, None] - nearest, axis=2).min(axis=1)
+    return distances
 
 
 def _line_events(path: FootPath, rule: LineRule, settle_s: float) -> list[TruthEvent]:

@@ -68,12 +68,12 @@ def test_jitter_at_the_edge_after_entering_neither_leaves_nor_enters_again():
     ]
 
 
-def test_who_stops_just_inside_the_edge_has_entered_after_a_second():
+def test_who_stops_just_inside_the_edge_has_entered_soon():
     frames = [(track((0.295, 0.5)),), *[(track((0.305, 0.5)),)] * 9, (track((0.1, 0.5)),)]
     (frame_s, enter), (_, left) = play(rule_set(zone(hysteresis=0.05)), frames)
     assert (enter.type, left.type) == ("zone.enter", "zone.exit")
     assert happened_s(enter) == pytest.approx(0.1)
-    assert frame_s == pytest.approx(1.2)
+    assert frame_s == pytest.approx(0.6)
 
 
 def test_walking_over_the_pictures_lower_border_is_no_exit():

@@ -72,6 +72,16 @@ def test_only_the_wanted_direction_and_class_count() -> None:
     assert len(truth_events(walker(feet, name="car"), [only_cars])) == 1
 
 
+@pytest.mark.parametrize(("depth", "required"), [(0.006, False), (0.03, True)])
+def test_a_short_visit_counts_where_it_goes_past_the_hysteresis(
+    depth: float, required: bool
+) -> None:
+    feet = straight((0.2, 0.45), (0.5, 0.499), 2.0) + [(0.5, 0.5 + depth)] * 15
+    feet += straight((0.5, 0.499), (0.8, 0.45), 2.0)
+    visit = [e for e in truth_events(walker(feet), [LOWER]) if e.type != "zone.dwell"]
+    assert kinds(visit) == [("zone.enter", "", required), ("zone.exit", "", required)]
+
+
 def test_a_foot_that_swings_over_the_line_and_back_has_not_crossed() -> None:
     feet = straight((0.2, 0.45), (0.5, 0.495), 2.0)
     feet += [(0.5, 0.505)] * 4 + straight((0.5, 0.495), (0.8, 0.45), 2.0)
