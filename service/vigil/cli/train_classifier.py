@@ -116,6 +116,12 @@ from vigil.vision.nets.classifier import FAMILIES
 )
 @click.option("--augment/--no-augment", default=True, show_default=True)
 @click.option("--flip/--no-flip", default=True, show_default=True, help="Mirrored pictures, too.")
+@click.option(
+    "--finish",
+    "as_it_is",
+    is_flag=True,
+    help="Learn no more: the model of the run's best epoch so far.",
+)
 @click.option("--baselines", is_flag=True, help="Compare with neighbours, SVM and regression.")
 @click.option("--patience", type=click.IntRange(0), default=0, help="Epochs without a better one.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
@@ -141,6 +147,7 @@ def classifier(
     precision: str,
     as_json: bool,
     baselines: bool,
+    as_it_is: bool,
     **flags: Any,
 ) -> None:
     """Train a classifier of crops; write its model, and a report beside the run."""
@@ -165,18 +172,22 @@ def classifier(
     trainer = ClassifierTrainer(
         recipe, training.classes, folder, device=device, precision=precision
     )
-    if trainer.resume():
+    resumed = trainer.resume()
+    if as_it_is and not trainer.history:
+        raise click.UsageError(f"--finish needs a run that has ended an epoch; {folder} holds none")
+    if resumed:
         console.print(f"resumed at step {trainer.step}")
     console.print(
         f"{len(training.examples)} pictures to learn from, {len(validation.examples)} to validate"
     )
     learnt = labelled(training, recipe.input_px)
     held_out = labelled(validation, recipe.input_px)
-    with stoppable() as stopping, training_bar(console, "training") as show:
-        finished = trainer.run(learnt, held_out, stopping=stopping, show=show)
-    if not finished:
-        console.print(f"stopped at step {trainer.step}; the same command goes on from there")
-        return
+    if not as_it_is:
+        with stoppable() as stopping, training_bar(console, "training") as show:
+            finished = trainer.run(learnt, held_out, stopping=stopping, show=show)
+        if not finished:
+            console.print(f"stopped at step {trainer.step}; the same command goes on from there")
+            return
     facts = ClassifierFacts(
         name=model,
         architecture=recipe.architecture,
@@ -204,10 +215,11 @@ def classifier(
 
 def _refuse_flags(context: click.Context, names: Sequence[str]) -> None:
     """Raises UsageError where one of these was given: a recipe says it already."""
-    for name in names:
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+    for flag in context.command.params:
+        given = context.get_parameter_source(flag.name or "") is not ParameterSource.DEFAULT
+        if flag.name in names and given:
             raise click.UsageError(
-                f"--recipe says what --{name.replace('_', '-')} would; change the file, or leave it out"
+                f"--recipe says what {flag.opts[0]} would; change the file, or leave it out"
             )
 
 

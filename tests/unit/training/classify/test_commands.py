@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -123,6 +124,24 @@ def test_the_same_command_again_goes_on_where_it_was(place: Path) -> None:
     assert "above" in result.stderr
 
 
+def test_a_run_may_be_ended_where_it_is(place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place / "crops", tmp_path / "crops")
+    refused = train(tmp_path, "--finish")
+    assert refused.exit_code == 2
+    assert "needs a run that has ended an epoch" in refused.output
+    shutil.copytree(place / "run", tmp_path / "run")
+    log = tmp_path / "run" / "log.jsonl"
+    log.write_text(
+        "".join(log.read_text().splitlines(keepends=True)[:1])
+    )  # as if stopped after one
+    recipe = tmp_path / "run" / "recipe.json"
+    recipe.write_text(recipe.read_text().replace('"epochs": 10', '"epochs": 50'))
+    ended = train(tmp_path, "--epochs", "50", "--finish")
+    assert ended.exit_code == 0, ended.output
+    assert len(log.read_text().splitlines()) == 1, "nothing was learnt"
+    assert load_manifest("place", models_dir=tmp_path / "models").classes == CLASSES
+
+
 def test_another_recipe_in_the_same_folder_is_refused(place: Path) -> None:
     result = train(place, "--smoothing", "0.1")
     assert result.exit_code == 1
@@ -153,9 +172,12 @@ def test_a_recipe_trains_and_fits_biases_that_the_model_has(place: Path, tmp_pat
     assert np.abs(moved).max() > 0.05
     assert 0 < told["test"]["pictures"] < 30, "a half of the other set's, by group"
     assert sum(map(sum, told["confusion"])) == 12
-    refused = CliRunner().invoke(main, [*arguments, "--rate", "0.1"])
-    assert refused.exit_code == 2
-    assert "--recipe says what --rate would" in refused.output
+    for flag, value in (("--rate", "0.1"), ("--from", str(tmp_path)), ("--no-flip", None)):
+        given = [flag] if value is None else [flag, value]
+        refused = CliRunner().invoke(main, [*arguments, *given])
+        assert refused.exit_code == 2
+        said = "--flip" if value is None else flag
+        assert f"--recipe says what {said} would" in refused.output
 
 
 def test_a_trained_model_can_be_described(place: Path) -> None:

@@ -13,6 +13,7 @@ from vigil.training.classify.recipe import (
     ClassifierRecipe,
     load_classifier_recipe,
 )
+from vigil.vision.manifest import load_manifest
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +122,13 @@ def test_a_recipe_is_read_from_a_file(tmp_path: Path) -> None:
     recipe = load_classifier_recipe(path)
     assert (recipe.input_px, recipe.draw_evenly, recipe.augmentation.zoom) == (64, True, 0.2)
     assert recipe.augmentation.flip_chance == 0.5
+
+
+def test_the_recipe_that_came_with_a_model_is_one() -> None:
+    recipe = load_classifier_recipe(
+        load_manifest("vigil-vehicle-type").card_path.with_name("recipe.toml")
+    )
+    assert recipe.architecture == load_manifest("vigil-vehicle-type").architecture
 
 
 @pytest.mark.parametrize(
