@@ -134,9 +134,9 @@ def test_a_damaged_film_tells_nothing_that_the_whole_one_does_not(
 
 
 @pytest.mark.planted(
-    # boxes are laid into the picture as if it still had its first shape
-    "vigil.vision.letterbox:Letterbox.to_source_normalised ="
-    " lambda self, xyxy: original(globals().setdefault('_first', self), xyxy)",
+    # boxes are pixels of the first picture
+    "vigil.vision.letterbox:Letterbox.to_source_normalised = lambda self, xyxy: original(self, xyxy)"
+    " * (self.source_hw[1] / globals().setdefault('_first', self).source_hw[1])",
     caught="zones moved",
 )
 def test_pictures_of_another_shape_leave_zones_where_they_are(
@@ -169,12 +169,11 @@ def test_pictures_of_another_shape_leave_zones_where_they_are(
 def test_a_rate_that_varies_leaves_times_where_they_are(
     own_site: Site, film: Path, pictures: list[U8], door: Any
 ) -> None:
-    """Between 10 and 3 frames a second, by chance, as cameras do in the dark."""
+    """As of a camera when it grows dark: ten frames a second in the first half, then 2 to 5, by chance."""
     draw = random.Random(SEED)
-    kept, index = [], 0
-    while index < len(pictures):
-        kept.append(index)
-        index += draw.choice((1, 1, 2, 3))
+    kept = list(range(len(pictures) // 2))
+    while kept[-1] < len(pictures) - 5:
+        kept.append(kept[-1] + draw.choice((2, 3, 5)))
     path = videos.encode_h264(
         film.with_name("varying.mp4"), [pictures[i] for i in kept], fps=FPS, gop=GOP, places=kept
     )

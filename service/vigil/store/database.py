@@ -29,6 +29,7 @@ READERS = 3  # the publisher, and watchers and lists beside it
 QUEUE_LIMIT = 10_000  # jobs; more are refused with Busy
 BUSY_S = 5.0  # how long a writer of another process (vigil outbox) is waited for
 CHECKPOINT_PAGES = 4000  # 16 MB of log between two copies into the main file
+CACHE_KIB = 2000  # a connection's: a larger one filled with the event log over hours, and won nothing
 STOP_S = 10.0
 
 T = TypeVar("T")
@@ -144,7 +145,7 @@ class Database:
         )
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        connection.execute("PRAGMA cache_size = -16000")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         return connection
 
     def _open_checked(self) -> sqlite3.Connection:
