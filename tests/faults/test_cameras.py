@@ -197,7 +197,7 @@ def test_lost_packets_and_no_key_frame_for_ten_seconds_are_survived(
         print(f"all analysed again {time.monotonic() - healed_s:.1f} s after the last loss")
         corrupt = during["pyav"].outcomes["corrupt"] - before["pyav"].outcomes["corrupt"]
         print(f"PyAV refused {corrupt} frames in ten seconds")
-        assert corrupt > 100, "damage was analysed"
+        assert corrupt > 20, "damage was analysed"
         assert site.scrape().total("vigil_process_restarts_total") == 0
         lost = sum(during["other"].dropped.values()) - sum(before["other"].dropped.values())
         read = during["other"].read - before["other"].read

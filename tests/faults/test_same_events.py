@@ -134,9 +134,9 @@ def test_a_damaged_film_tells_nothing_that_the_whole_one_does_not(
 
 
 @pytest.mark.planted(
-    # boxes are pixels of the first picture
+    # boxes shrink with the picture
     "vigil.vision.letterbox:Letterbox.to_source_normalised = lambda self, xyxy: original(self, xyxy)"
-    " * (self.source_hw[1] / globals().setdefault('_first', self).source_hw[1])",
+    " * (self.source_hw[1] / globals().setdefault('_first', self).source_hw[1]) ** 2",
     caught="zones moved",
 )
 def test_pictures_of_another_shape_leave_zones_where_they_are(
@@ -157,7 +157,7 @@ def test_pictures_of_another_shape_leave_zones_where_they_are(
         print(
             f"{streams_pb2.Source.Backend.Name(door)}: {len(moved)} of {len(clean)} otherwise: {moved}"
         )
-        assert len(moved) <= 0.2 * len(clean), f"zones moved: {moved}"
+        assert len(moved) <= 0.1 * len(clean), f"zones moved: {moved}"
 
 
 @pytest.mark.planted(
@@ -183,4 +183,4 @@ def test_a_rate_that_varies_leaves_times_where_they_are(
     print(
         f"{len(kept)} of {len(pictures)} frames, {len(moved)} of {len(clean)} events otherwise: {moved}"
     )
-    assert len(moved) <= 0.2 * len(clean), f"times moved: {moved}"
+    assert len(moved) <= 0.1 * len(clean), f"times moved: {moved}"

@@ -29,7 +29,9 @@ READERS = 3  # the publisher, and watchers and lists beside it
 QUEUE_LIMIT = 10_000  # jobs; more are refused with Busy
 BUSY_S = 5.0  # how long a writer of another process (vigil outbox) is waited for
 CHECKPOINT_PAGES = 4000  # 16 MB of log between two copies into the main file
-CACHE_KIB = 2000  # a connection's: a larger one filled with the event log over hours, and won nothing
+CACHE_KIB = (
+    2000  # a connection's: a larger one filled with the event log over hours, and won nothing
+)
 STOP_S = 10.0
 
 T = TypeVar("T")
