@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import videos
 from tests.support.processes import children, named
 from tests.support.site import MARKER, is_online
 from tests.support.videos import Clips
@@ -27,8 +28,10 @@ def own_site(planted: object, open_site: Callable[..., Any]) -> Iterator[Any]:
 
 @pytest.fixture
 def running(own_site: Any, clips: Clips) -> Iterator[Any]:
+    # two minutes: a file that starts over begins a run, too
+    endless = videos.write_clip(clips.root / "endless.mp4", frames=3000)
     for stream_id in ("a", "b"):
-        own_site.add(stream_id, clips.long.as_uri(), rules=[MARKER], source_loop=True)
+        own_site.add(stream_id, endless.as_uri(), rules=[MARKER])
     for stream_id in ("a", "b"):
         own_site.wait_marks(stream_id, 2)
     yield own_site
