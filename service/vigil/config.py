@@ -86,9 +86,8 @@ class EngineConfig(Section, frozen=True, kw_only=True):
     max_batch: Annotated[int, msgspec.Meta(ge=1, le=256)] = 16
     linger_s: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
     max_staleness_s: Seconds = 1.0
-    threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = (
-        0  # of a CPU; 0: as many as it has, up to 8
-    )
+    # of a CPU; 0: as many as it has, up to 8
+    threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0
     classifiers: tuple[str, ...] = ()  # models that ClassifyImage and second stages may name
 
 

@@ -62,9 +62,8 @@ class ClassifierRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ema_decay: float = 0.998
     clip_norm: float = 5.0
     patience_epochs: int = 0  # stop after so many without a better validation; 0: never
-    fit_biases: bool = (
-        False  # at the end, with the temperature: every class alike likely beforehand
-    )
+    # at the end, with the temperature: every class alike likely beforehand
+    fit_biases: bool = False
 
     def __post_init__(self) -> None:
         if self.balance and self.draw_evenly:
