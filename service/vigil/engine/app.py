@@ -52,7 +52,6 @@ SETTINGS_TIMEOUT_S = 10.0
 LOST_DEVICE = (torch.AcceleratorError, torch.OutOfMemoryError)  # another process may fare better
 IDLE_S = 0.25  # how often an idle engine shows that it is alive
 BEAT_S = 0.05  # and how often at most it says so, with what waits
-LANE_BATCH = 16  # of lanes on a CPU: 16 cost 4 % less a frame, and are answered twice as late
 
 
 class Engine:
@@ -397,7 +396,7 @@ def main(fd: int) -> int:
         control,
         runner=runner,
         queue=BatchQueue(
-            limit=min(LANE_BATCH, settings.max_batch) if several else settings.max_batch,
+            limit=settings.max_batch,
             linger_s=settings.linger_s,
             max_staleness_s=settings.max_staleness_s,
         ),
