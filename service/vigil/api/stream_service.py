@@ -6,7 +6,12 @@ from typing import Any
 
 import msgspec
 
-from vigil.api.convert import baseline_message, gives_credentials, spec_from_message, stream_message
+from vigil.api.convert import (
+    StreamMessages,
+    baseline_message,
+    gives_credentials,
+    spec_from_message,
+)
 from vigil.api.errors import within
 from vigil.api.guard import CALLER
 from vigil.api.lasting import LastingCalls
@@ -120,6 +125,7 @@ class StreamService(streams_pb2_grpc.StreamServiceServicer):
         self._fleet = fleet
         self._reader = reader
         self._lasting = lasting
+        self._messages = StreamMessages()
 
     async def AddStream(  # noqa: N802 - the contract's name, as all of this class
         self, request: streams_pb2.AddStreamRequest, context: Any
@@ -130,7 +136,7 @@ class StreamService(streams_pb2_grpc.StreamServiceServicer):
             stream = await self._fleet.add(spec)
         except InvalidRequest as error:
             raise within("spec", error) from None
-        return streams_pb2.AddStreamResponse(stream=stream_message(stream))
+        return streams_pb2.AddStreamResponse(stream=self._messages.of(stream))
 
     async def UpdateStream(  # noqa: N802
         self, request: streams_pb2.UpdateStreamRequest, context: Any
@@ -144,7 +150,7 @@ class StreamService(streams_pb2_grpc.StreamServiceServicer):
             stream = await self._fleet.update(spec, fields=fields, generation=request.generation)
         except InvalidRequest as error:
             raise within("spec", error) from None
-        return streams_pb2.UpdateStreamResponse(stream=stream_message(stream))
+        return streams_pb2.UpdateStreamResponse(stream=self._messages.of(stream))
 
     async def RemoveStream(  # noqa: N802
         self, request: streams_pb2.RemoveStreamRequest, context: Any
@@ -158,7 +164,7 @@ class StreamService(streams_pb2_grpc.StreamServiceServicer):
     ) -> streams_pb2.GetStreamResponse:
         """One stream with its state."""
         stream = self._fleet.get(_given_id("stream_id", request.stream_id))
-        return streams_pb2.GetStreamResponse(stream=stream_message(stream))
+        return streams_pb2.GetStreamResponse(stream=self._messages.of(stream))
 
     async def ListStreams(  # noqa: N802
         self, request: streams_pb2.ListStreamsRequest, context: Any
@@ -168,10 +174,12 @@ class StreamService(streams_pb2_grpc.StreamServiceServicer):
         after = read_token(request.page_token)
         streams = self._visible(after, size + 1)
         page = streams[:size]
-        return streams_pb2.ListStreamsResponse(
-            streams=[stream_message(stream) for stream in page],
-            next_page_token=write_token(page[-1].spec.stream_id) if len(streams) > size else "",
+        response = streams_pb2.ListStreamsResponse(
+            next_page_token=write_token(page[-1].spec.stream_id) if len(streams) > size else ""
         )
+        for stream in page:
+            self._messages.fill(response.streams.add(), stream)
+        return response
 
     def _visible(self, after: str, limit: int) -> list[Stream]:
         """Up to ``limit`` of the caller's streams after an id: no page ends with one of another tenant."""
@@ -197,7 +205,7 @@ class StreamService(streams_pb2_grpc.StreamServiceServicer):
 
         async for stream in self._lasting.follow(changes()):
             yield streams_pb2.WatchStreamsResponse(
-                stream=stream_message(stream), removed=stream.removed
+                stream=self._messages.of(stream), removed=stream.removed
             )
 
     async def GetBaseline(  # noqa: N802

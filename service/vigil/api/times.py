@@ -11,8 +11,13 @@ _YEAR_10000_S = 253_402_300_800
 def timestamp(utc_s: float) -> Timestamp:
     """UTC seconds as a Timestamp, rounded to microseconds: a float holds no more."""
     message = Timestamp()
-    message.FromMicroseconds(round(utc_s * 1e6))
+    set_timestamp(message, utc_s)
     return message
+
+
+def set_timestamp(message: Timestamp, utc_s: float) -> None:
+    """The same into a message that is there."""
+    message.FromMicroseconds(round(utc_s * 1e6))
 
 
 def utc_s(message: Timestamp, *, field: str) -> float:

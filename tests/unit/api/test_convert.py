@@ -3,18 +3,21 @@ import math
 from typing import get_args
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from vigil.api.convert import spec_from_message, spec_message
+from vigil.api.convert import StreamMessages, spec_from_message, spec_message
 from vigil.api.errors import status_of, within
 from vigil.api.rule_reader import rule_from_message
 from vigil.api.rule_writer import rule_message
 from vigil.api.secrets import keep_secrets, shown_uri, split_user
 from vigil.api.stream_service import DefinitionReader
+from vigil.data import OfflineReason, StreamState
 from vigil.errors import FieldViolation, InvalidRequest, VigilError
+from vigil.fleet.contract import Stream, StreamStatus
 from vigil.fleet.policy import SourcePolicy
 from vigil.spec import (
     AbsenceRule,
@@ -37,6 +40,7 @@ from vigil.spec import (
     Source,
     SpeedRule,
     StationaryRule,
+    StreamSpec,
     TrackRule,
     TrafficRule,
     Window,
@@ -288,3 +292,31 @@ def test_left_out_parameters_of_rules_get_their_defaults() -> None:
     direction = read(direction={})
     assert isinstance(direction, DirectionRule)
     assert direction.tolerance_degrees == 60.0
+
+
+def test_a_definition_is_converted_once_and_anew_when_it_changes() -> None:
+    messages = StreamMessages()
+    spec = StreamSpec(stream_id="gate", source=Source(uri="rtsp://h/"), labels={"site": "north"})
+    status = StreamStatus(
+        state=StreamState.OFFLINE,
+        since_s=1_750_000_000.5,
+        reason=OfflineReason.UNREACHABLE,
+        next_retry_s=1_750_000_002.0,
+        reconnects=3,
+    )
+    stream = Stream(spec=spec, generation=1, status=status)
+    first = messages.of(stream)
+    first.spec.labels["site"] = "what a caller does with its copy"
+    shown = messages.of(stream)
+    assert shown.spec.labels["site"] == "north"
+    assert shown.status.state == streams_pb2.StreamStatus.OFFLINE
+    assert shown.status.reason == streams_pb2.StreamStatus.UNREACHABLE
+    assert (shown.status.since.ToMilliseconds(), shown.status.reconnects) == (1_750_000_000_500, 3)
+    assert shown.status.next_retry.seconds == 1_750_000_002
+    changed = msgspec.structs.replace(spec, labels={"site": "south"})
+    assert messages.of(msgspec.structs.replace(stream, spec=changed)).spec.labels["site"] == "south"
+    other = msgspec.structs.replace(
+        stream, status=StreamStatus(state=StreamState.ONLINE, since_s=1)
+    )
+    assert not messages.of(other).status.HasField("next_retry")
+    assert messages.of(other).status.reason == streams_pb2.StreamStatus.REASON_UNSPECIFIED
