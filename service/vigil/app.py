@@ -209,7 +209,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
                 default_backend=CaptureBackend(config.capture.backend),
                 secrets=secrets,
                 model=manifest.name,
-                classifiers=[info.name for info in classifiers],
+                classifiers={info.name: info.classes for info in classifiers},
             ),
             security=secured,
             model=manifest.name,

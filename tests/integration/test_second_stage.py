@@ -27,6 +27,12 @@ WIDTH_PX, HEIGHT_PX, FPS = 320, 240, 10.0
 EVERYWHERE = [Point(x=x, y=y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
 STAY = rules_pb2.Rule(rule_id="stay", zone=rules_pb2.ZoneRule(polygon=EVERYWHERE))
 STAY.zone.dwell.FromSeconds(2)
+BRIGHT = rules_pb2.Rule(
+    rule_id="bright",
+    zone=STAY.zone,
+    classes=["person"],
+    voted=[rules_pb2.Voted(classifier="shade", classes=["bright"])],
+)
 SHADE = streams_pb2.SecondStage(classifier="shade", classes=["person"])
 pytestmark = pytest.mark.timeout(120)
 
@@ -62,9 +68,11 @@ def played(shade_site: Any, two_shades: str) -> dict[str, list[Any]]:
     """The events of the same clip, played to its end with and without second stages."""
     for stream_id, stages in STAGES.items():
         shade_site.add(stream_id, two_shades, rules=[STAY], detect_fps=FPS, second_stages=stages)
-    for stream_id in STAGES:
+    shade_site.add("by-rule", two_shades, rules=[STAY, BRIGHT], detect_fps=FPS)
+    stream_ids = (*STAGES, "by-rule")
+    for stream_id in stream_ids:
         shade_site.wait(stream_id, lambda s: s.status.reason == Status.ENDED, timeout_s=60)
-    return {stream_id: listed(shade_site, stream_id) for stream_id in STAGES}
+    return {stream_id: listed(shade_site, stream_id) for stream_id in stream_ids}
 
 
 def listed(site: Any, stream_id: str, **which: Any) -> list[Any]:
@@ -113,6 +121,21 @@ def test_only_tracks_that_a_stage_is_about_are_classified(played: dict[str, list
     for stream_id in ("of-cars", "without"):
         assert any(event.type == "zone.dwell" for event in played[stream_id])
         assert not any("shade" in event.attributes for event in played[stream_id])
+
+
+def test_a_rule_that_names_a_classifier_is_about_what_it_votes_for(
+    played: dict[str, list[Any]],
+) -> None:
+    told = [event for event in played["by-rule"] if event.rule_id == "bright"]
+    tracks = {event.track_id for event in told}
+    others = {event.track_id for event in played["by-rule"] if event.rule_id == "stay"} - tracks
+    assert len(tracks) >= 2
+    assert len(others) >= 2, "those that were voted dark"
+    assert all(
+        event.attributes["shade"]["class"] == "bright"
+        for event in told
+        if event.type == "zone.enter"
+    )
 
 
 def test_crops_are_counted_and_timed(shade_site: Any, played: dict[str, list[Any]]) -> None:

@@ -14,11 +14,14 @@ from vigil.spec import (
     ParkingRule,
     Point,
     Schedule,
+    SecondStage,
     Source,
     SpeedRule,
     StationaryRule,
     StreamSpec,
+    TrackRule,
     TrafficRule,
+    Voted,
     Window,
     violations,
 )
@@ -117,3 +120,56 @@ def test_sound_rules_are_accepted(rule):
 )
 def test_what_cannot_be_accepted_is_named(rule, field):
     assert field in fields(rule)
+
+
+VAN = Voted(classifier="type", classes=("van",))
+
+
+@pytest.mark.parametrize(
+    ("voted", "field"),
+    [
+        ((Voted(classifier="Type", classes=("van",)),), "voted[0].classifier"),
+        ((Voted(classifier="type", classes=()),), "voted[0].classes"),
+        ((Voted(classifier="type", classes=("",)),), "voted[0].classes"),
+        ((VAN, VAN), "voted[1].classifier"),
+    ],
+)
+def test_what_a_rule_wants_of_second_stages_must_make_sense(voted, field):
+    assert fields(TrackRule(rule_id="r", voted=voted)) == [field]
+
+
+def test_a_classifier_that_only_rules_name_is_a_second_stage_for_their_classes():
+    def stages(*rules, given=()):
+        source = Source(uri="rtsp://camera/1")
+        spec = StreamSpec(stream_id="gate", source=source, rules=rules, second_stages=given)
+        return spec.all_second_stages
+
+    cars = TrackRule(rule_id="a", classes=("car",), voted=(VAN,))
+    lorries = ParkingRule(rule_id="b", duration_s=60, classes=("truck", "car"), voted=(VAN,))
+    every = TrackRule(rule_id="c", voted=(VAN,))
+    parking = ParkingRule(rule_id="d", duration_s=60, voted=(VAN,))
+    assert stages(TrackRule(rule_id="a")) == ()
+    assert stages(cars, lorries) == (SecondStage(classifier="type", classes=("car", "truck")),)
+    assert stages(cars, every) == (SecondStage(classifier="type"),)
+    assert "person" not in stages(parking)[0].classes
+    given = (SecondStage(classifier="type", classes=("car",)),)
+    assert stages(cars, lorries, given=given) == given, "what the definition says of it holds"
+
+
+def test_a_second_stage_that_never_sees_a_rule_s_objects_is_refused():
+    def wrong(*, classes, stages):
+        rule = TrackRule(rule_id="r", classes=classes, voted=(VAN,))
+        spec = StreamSpec(
+            stream_id="gate",
+            source=Source(uri="rtsp://camera/1"),
+            rules=(rule,),
+            second_stages=stages,
+        )
+        return [violation.field for violation in violations(spec)]
+
+    cars_only = (SecondStage(classifier="type", classes=("car",)),)
+    assert wrong(classes=("truck",), stages=cars_only) == ["rules[0].voted[0].classifier"]
+    assert wrong(classes=("truck", "car"), stages=cars_only) == []
+    assert wrong(classes=(), stages=cars_only) == []
+    four = tuple(SecondStage(classifier=f"other-{n}") for n in range(4))
+    assert wrong(classes=(), stages=four) == ["rules"]

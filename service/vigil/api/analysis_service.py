@@ -94,7 +94,7 @@ class AnalysisService(analysis_pb2_grpc.AnalysisServiceServicer):
         if model in classifiers:
             return model
         if not model and len(classifiers) == 1:
-            return classifiers[0]
+            return next(iter(classifiers))
         loaded = ", ".join(classifiers)
         advice = f"loaded: {loaded}" if loaded else "none is loaded"
         which = f"{model!r} is no loaded classifier" if model else "name one"

@@ -27,6 +27,7 @@ from vigil.spec import (
     StationaryRule,
     TrackRule,
     TrafficRule,
+    Voted,
     Window,
     ZoneRule,
 )
@@ -68,7 +69,14 @@ def rule_from_message(field: str, message: rules_pb2.Rule) -> Rule:
     common = (
         {}
         if kind in _WITHOUT_OBJECTS
-        else {"classes": tuple(message.classes), "min_score": message.min_score}
+        else {
+            "classes": tuple(message.classes),
+            "min_score": message.min_score,
+            "voted": tuple(
+                Voted(classifier=voted.classifier, classes=tuple(voted.classes))
+                for voted in message.voted
+            ),
+        }
     )
     return make(rule_id=message.rule_id, **common, **parameters(path, getattr(message, kind)))
 

@@ -14,6 +14,7 @@ from vigil.spec import (
     LineRule,
     LoiteringRule,
     MarkerRule,
+    ObjectRule,
     OccupancyRule,
     ParkingRule,
     Point,
@@ -32,8 +33,15 @@ def rule_message(rule: Rule) -> rules_pb2.Rule:
     """A rule as calls return it, defaults filled in."""
     kind, parameters = _WRITERS[type(rule)]
     common: dict[str, Any] = {"rule_id": rule.rule_id}
-    if not isinstance(rule, MarkerRule | CameraHealthRule | StationaryRule):
-        common |= {"classes": rule.classes, "min_score": rule.min_score}
+    if isinstance(rule, ObjectRule):
+        common |= {
+            "classes": rule.classes,
+            "min_score": rule.min_score,
+            "voted": [
+                rules_pb2.Voted(classifier=voted.classifier, classes=voted.classes)
+                for voted in rule.voted
+            ],
+        }
     return rules_pb2.Rule(**common, **{kind: parameters(rule)})
 
 

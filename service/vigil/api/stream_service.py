@@ -1,7 +1,8 @@
 """StreamService: adds, changes, removes and shows streams."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from vigil.errors import FieldViolation, InvalidRequest, NotServedYet
 from vigil.fleet.contract import Fleet, Stream
 from vigil.fleet.policy import SourcePolicy
 from vigil.fleet.secrets import SecretReader
-from vigil.spec import CaptureBackend, Edge, SecondStage, StreamSpec, violations
+from vigil.spec import CaptureBackend, Edge, StreamSpec, violations, votes_of
 from vigil.v1 import streams_pb2, streams_pb2_grpc
 
 CHANGEABLE = frozenset(StreamSpec.__struct_fields__) - {"stream_id"}
@@ -39,13 +40,13 @@ class DefinitionReader:
         default_backend: CaptureBackend,
         model: str,
         secrets: SecretReader | None = None,
-        classifiers: Sequence[str] = (),
+        classifiers: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         self._policy = policy
         self._secrets = secrets or SecretReader()
         self._default_backend = default_backend
         self._model = model
-        self.classifiers = classifiers
+        self.classifiers = classifiers  # name to classes, as loaded
 
     def read(self, message: streams_pb2.StreamSpec) -> StreamSpec:
         """A whole definition. Raises InvalidRequest with every field that is wrong, and NotServedYet."""
@@ -87,7 +88,7 @@ class DefinitionReader:
                 *self._policy.violations(spec.source),
                 *_backend_violations(spec.source.backend),
                 *named,
-                *self._unloaded(spec.second_stages),
+                *self._unloaded(spec),
             )
             if re.split(r"[.\[]", violation.field, maxsplit=1)[0] in fields
         ]
@@ -99,16 +100,26 @@ class DefinitionReader:
                 "streams; leave the field empty"
             )
 
-    def _unloaded(self, stages: Sequence[SecondStage]) -> Iterator[FieldViolation]:
-        """Second stages whose classifier the engine has not loaded."""
+    def _unloaded(self, spec: StreamSpec) -> Iterator[FieldViolation]:
+        """Classifiers that the engine has not loaded, and classes that those that rules name do not have."""
+        named = [(f"second_stages[{i}]", s.classifier) for i, s in enumerate(spec.second_stages)]
+        votes = list(votes_of(spec.rules))
         loaded = ", ".join(self.classifiers) or "none"
-        for index, stage in enumerate(stages):
-            if stage.classifier not in self.classifiers:
+        for field, name in (*named, *((field, voted.classifier) for field, _, voted in votes)):
+            if name not in self.classifiers:
                 yield FieldViolation(
-                    f"second_stages[{index}].classifier",
-                    f"{stage.classifier!r} is not loaded; loaded: {loaded}. "
+                    f"{field}.classifier",
+                    f"{name!r} is not loaded; loaded: {loaded}. "
                     "engine.classifiers in the service's configuration names them",
                 )
+        for field, _, voted in votes:
+            known = self.classifiers.get(voted.classifier, voted.classes)
+            for index, label in enumerate(voted.classes):
+                if label not in known:
+                    yield FieldViolation(
+                        f"{field}.classes[{index}]",
+                        f"{label!r} is no class of {voted.classifier}; it has {', '.join(known)}",
+                    )
 
 
 def _backend_violations(backend: CaptureBackend) -> list[FieldViolation]:

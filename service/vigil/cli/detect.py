@@ -113,6 +113,11 @@ def _checked(message: streams_pb2.StreamSpec, manifest: Manifest) -> StreamSpec:
         raise click.UsageError(str(error)) from error
     if wrong := violations(spec):
         raise click.UsageError(str(InvalidRequest(wrong)))
+    for stage in spec.all_second_stages:
+        raise click.UsageError(
+            f"a rule wants the votes of {stage.classifier}; tracks are classified by the service only: "
+            "leave voted out, or use `vigil stream add`"
+        )
     for name in spec.classes:
         if name not in manifest.classes:
             known = ", ".join(manifest.classes)

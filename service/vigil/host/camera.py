@@ -218,7 +218,7 @@ class Camera:
             self.ledger.outcome("dropped_error")
             raise
         wishes = self._take_wishes()
-        kept = picture if wishes or self.spec.second_stages else None
+        kept = picture if wishes or run.second_stages.wanted else None
         if kept is None and pool is not None:
             pool.give_back(picture)
         ready_s = self._context.clock.monotonic_s()

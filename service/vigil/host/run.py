@@ -69,7 +69,7 @@ class Run:
         self._clock = context.clock
         self.thresholds = thresholds_of(spec, context)
         self._tracker = Tracker(self.thresholds.tracker_settings())
-        self.second_stages = SecondStages(spec.second_stages, context)
+        self.second_stages = SecondStages(spec.all_second_stages, context)
         self._rules = RuleSet(
             spec.rules,
             stream_id=spec.stream_id,
@@ -168,7 +168,7 @@ class Run:
         """Take a changed definition; rules that are gone end their episodes."""
         self.thresholds = thresholds_of(spec, context)
         self._tracker.retune(self.thresholds.tracker_settings())
-        self.second_stages.change(spec.second_stages)
+        self.second_stages.change(spec.all_second_stages)
         self._motion_gate = _motion_gate(spec)
         return self._rules.replace(
             spec.rules, labels=spec.labels, moment=self._now(), masks=spec.privacy_masks

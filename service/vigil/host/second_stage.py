@@ -87,6 +87,11 @@ class SecondStages:
         self.traits: dict[int, Attributes] = {}
         self.change(specs)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether there is a stage that wants to see frames; the reader asks, too."""
+        return bool(self._stages)
+
     def change(self, specs: tuple[SecondStage, ...]) -> None:
         """Take a changed definition; stages that stay as they are keep what they know.
 

@@ -9,7 +9,7 @@ from vigil.data import Event
 from vigil.rules.area import PLAIN_HYSTERESIS, Area, Departure, Member
 from vigil.rules.condition import Condition
 from vigil.rules.report import TOLERANCE_S, Episode, Reporter
-from vigil.rules.subject import Admission, Moment, Reason, Subject
+from vigil.rules.subject import Moment, Reason, Subject
 from vigil.rules.trail import Trail
 from vigil.spec import DirectionRule
 
@@ -31,10 +31,7 @@ class DirectionWatch:
 
     def __init__(self, rule: DirectionRule, reporter: Reporter) -> None:
         self.rule = rule
-        admission = Admission.of(
-            rule.classes, min_score=rule.min_score, class_names=reporter.class_names
-        )
-        self.area = Area(rule.polygon, admission, hysteresis=PLAIN_HYSTERESIS)
+        self.area = Area(rule.polygon, reporter.admission(rule), hysteresis=PLAIN_HYSTERESIS)
         self._reporter = reporter
         self._allowed = math.atan2(rule.end.y - rule.start.y, rule.end.x - rule.start.x)
         self._ways: dict[int, _Way] = {}

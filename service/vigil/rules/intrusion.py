@@ -8,7 +8,7 @@ from vigil.rules.area import PLAIN_HYSTERESIS, Area, Departure, Member
 from vigil.rules.condition import Condition
 from vigil.rules.report import Episode, Reporter
 from vigil.rules.schedule import Hours
-from vigil.rules.subject import Admission, Moment, Reason, Subject
+from vigil.rules.subject import Moment, Reason, Subject
 from vigil.spec import IntrusionRule
 
 UPDATE_S = 10.0
@@ -19,10 +19,7 @@ class IntrusionWatch:
 
     def __init__(self, rule: IntrusionRule, reporter: Reporter) -> None:
         self.rule = rule
-        admission = Admission.of(
-            rule.classes, min_score=rule.min_score, class_names=reporter.class_names
-        )
-        self.area = Area(rule.polygon, admission, hysteresis=PLAIN_HYSTERESIS)
+        self.area = Area(rule.polygon, reporter.admission(rule), hysteresis=PLAIN_HYSTERESIS)
         self._reporter = reporter
         self._hours = Hours(rule.schedule)
         self._watching_s: float | None = None  # since when the schedule watches

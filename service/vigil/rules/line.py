@@ -7,7 +7,7 @@ from itertools import pairwise
 from vigil.data import Event
 from vigil.rules.geometry import crossings, distance
 from vigil.rules.report import Reporter
-from vigil.rules.subject import Admission, Moment, Subject
+from vigil.rules.subject import Moment, Subject
 from vigil.spec import Direction, LineRule
 
 SETTLED_S = 1.0  # what has been across for so long has crossed, however near the line it stays
@@ -30,9 +30,7 @@ class LineWatch:
     def __init__(self, rule: LineRule, reporter: Reporter) -> None:
         self.rule = rule
         self._reporter = reporter
-        self._admission = Admission.of(
-            rule.classes, min_score=rule.min_score, class_names=reporter.class_names
-        )
+        self._admission = reporter.admission(rule)
         self._segments = list(pairwise(rule.points))
         self._passages: dict[int, _Passage] = {}
         self._counts = {Direction.RIGHT: 0, Direction.LEFT: 0}

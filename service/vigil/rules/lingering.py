@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from vigil.data import Event
 from vigil.rules.area import PLAIN_HYSTERESIS, Area, Departure, Member
 from vigil.rules.report import TOLERANCE_S, Episode, Reporter, seconds
-from vigil.rules.subject import Admission, Moment, Reason, Subject
+from vigil.rules.subject import Moment, Reason, Subject
 from vigil.spec import LoiteringRule, ParkingRule, Point
 
-VEHICLES = ("bicycle", "car", "motorcycle", "bus", "truck", "vehicle")
 LOITERING_UPDATE_S = 10.0
 LOITERING_MEMORY_S = 30.0  # who comes back to the place within this has not left it
 PARKING_MEMORY_S = 120.0  # a bus may hide a parked car for long
@@ -54,11 +53,7 @@ class LingeringWatch:
     def __init__(self, rule: LoiteringRule | ParkingRule, reporter: Reporter) -> None:
         self.rule = rule
         parking = isinstance(rule, ParkingRule)
-        classes = rule.classes or (VEHICLES if parking else ())
-        admission = Admission.of(
-            classes, min_score=rule.min_score, class_names=reporter.class_names
-        )
-        self.area = Area(rule.polygon, admission, hysteresis=PLAIN_HYSTERESIS)
+        self.area = Area(rule.polygon, reporter.admission(rule), hysteresis=PLAIN_HYSTERESIS)
         self._reporter = reporter
         self._kind = "parking" if parking else "loitering"
         self._radius = None if isinstance(rule, ParkingRule) else rule.radius

@@ -12,7 +12,7 @@ from vigil.rules.condition import Condition
 from vigil.rules.learning import LimitWatch
 from vigil.rules.report import Episode, Reporter
 from vigil.rules.schedule import Hours
-from vigil.rules.subject import Admission, Moment, Reason
+from vigil.rules.subject import Moment, Reason
 from vigil.spec import AbsenceRule, Edge, OccupancyRule
 
 ABSENCE_UPDATE_S = 60.0
@@ -23,10 +23,7 @@ class OccupancyWatch:
 
     def __init__(self, rule: OccupancyRule, reporter: Reporter) -> None:
         self.rule = rule
-        admission = Admission.of(
-            rule.classes, min_score=rule.min_score, class_names=reporter.class_names
-        )
-        self.area = Area(rule.polygon, admission, hysteresis=PLAIN_HYSTERESIS)
+        self.area = Area(rule.polygon, reporter.admission(rule), hysteresis=PLAIN_HYSTERESIS)
         self._reporter = reporter
         self._frame = 0
         self._changed_s: float | None = None  # when somebody came or went last
@@ -98,10 +95,7 @@ class AbsenceWatch:
 
     def __init__(self, rule: AbsenceRule, reporter: Reporter) -> None:
         self.rule = rule
-        admission = Admission.of(
-            rule.classes, min_score=rule.min_score, class_names=reporter.class_names
-        )
-        self.area = Area(rule.polygon, admission, hysteresis=PLAIN_HYSTERESIS)
+        self.area = Area(rule.polygon, reporter.admission(rule), hysteresis=PLAIN_HYSTERESIS)
         self._reporter = reporter
         self._hours = Hours(rule.schedule)
         self._frame = 0

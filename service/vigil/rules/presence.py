@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from vigil.data import Event, Track, TrackState
 from vigil.rules.report import TOLERANCE_S, Episode, Reporter, seconds
-from vigil.rules.subject import Admission, Moment, Reason, Subject
+from vigil.rules.subject import Moment, Reason, Subject
 from vigil.spec import MarkerRule, TrackRule
 
 
@@ -21,9 +21,7 @@ class TrackWatch:
     def __init__(self, rule: TrackRule, reporter: Reporter) -> None:
         self.rule = rule
         self._reporter = reporter
-        self._admission = Admission.of(
-            rule.classes, min_score=rule.min_score, class_names=reporter.class_names
-        )
+        self._admission = reporter.admission(rule)
         self._present: dict[int, _Presence] = {}
 
     def see(self, subject: Subject, moment: Moment) -> Iterator[Event]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from vigil.data import Attributes, Event, JsonScalar, Occurrence, Phase
-from vigil.rules.subject import Moment, Subject
+from vigil.rules.subject import Admission, Moment, Subject
+from vigil.spec import ObjectRule
 
 NO_TRAITS: Mapping[int, Attributes] = MappingProxyType({})
 
@@ -31,6 +32,10 @@ class Reporter:
         self.class_names = class_names
         self.labels = dict(labels)
         self.traits = traits
+
+    def admission(self, rule: ObjectRule) -> Admission:
+        """Which objects a rule is about."""
+        return Admission.of(rule, class_names=self.class_names, traits=self.traits)
 
     def episode(self, kind: str, *, rule_id: str, edge: str, subject: Subject) -> "Episode":
         """The next episode of this edge of the object, not yet announced."""

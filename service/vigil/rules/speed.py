@@ -12,7 +12,7 @@ from vigil.data import Event
 from vigil.rules.area import PLAIN_HYSTERESIS, Area, Departure, Member
 from vigil.rules.condition import Condition
 from vigil.rules.report import Episode, Reporter
-from vigil.rules.subject import Admission, Moment, Reason, Subject
+from vigil.rules.subject import Moment, Reason, Subject
 from vigil.rules.trail import Trail
 from vigil.spec import GroundPoint, Point, SpeedRule
 
@@ -34,10 +34,8 @@ class SpeedWatch:
 
     def __init__(self, rule: SpeedRule, reporter: Reporter) -> None:
         self.rule = rule
-        admission = Admission.of(
-            rule.classes, min_score=rule.min_score, class_names=reporter.class_names
-        )
-        self.area = Area(rule.polygon or rule.calibration, admission, hysteresis=PLAIN_HYSTERESIS)
+        polygon = rule.polygon or rule.calibration
+        self.area = Area(polygon, reporter.admission(rule), hysteresis=PLAIN_HYSTERESIS)
         self._reporter = reporter
         self._to_ground = ground_homography(rule.calibration, rule.ground)
         self._drives: dict[int, _Drive] = {}

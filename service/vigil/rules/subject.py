@@ -1,10 +1,11 @@
 """What rules look at: a moment of a run, and the objects in it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from vigil.data import Track, TrackState
-from vigil.spec import Point
+from vigil.data import Attributes, Track, TrackState
+from vigil.spec import ObjectRule, Point, Voted, classes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +88,31 @@ class Admission:
 
     class_ids: frozenset[int] | None  # None: all
     min_score: float
+    voted: tuple[Voted, ...]
+    traits: Mapping[int, Attributes]  # of tracks by id, as `report.Reporter` has them
 
     @classmethod
     def of(
-        cls, classes: tuple[str, ...], *, min_score: float, class_names: tuple[str, ...]
+        cls, rule: ObjectRule, *, class_names: tuple[str, ...], traits: Mapping[int, Attributes]
     ) -> "Admission":
-        """From a rule's class names; those that the model does not have match nothing."""
-        if not classes:
-            return cls(class_ids=None, min_score=min_score)
+        """As a rule says; classes that the model does not have match nothing."""
+        classes = classes_of(rule)
         ids = frozenset(index for index, name in enumerate(class_names) if name in classes)
-        return cls(class_ids=ids, min_score=min_score)
+        return cls(ids if classes else None, rule.min_score, rule.voted, traits)
 
     def admits(self, subject: Subject) -> bool:
-        """Whether it is confirmed, of the right class now, and was sure enough in some frame."""
+        """Whether it is confirmed, of the right class and vote now, and was sure enough in some frame."""
         track = subject.track
         return (
             track.state is TrackState.CONFIRMED
             and subject.best_score >= self.min_score
             and (self.class_ids is None or track.class_id in self.class_ids)
+            and all(self._is_voted(track.track_id, voted) for voted in self.voted)
         )
+
+    def _is_voted(self, track_id: int, voted: Voted) -> bool:
+        held = self.traits.get(track_id, {}).get(voted.classifier)
+        return isinstance(held, dict) and held.get("class") in voted.classes
 
 
 def foot_point(track: Track) -> Point:

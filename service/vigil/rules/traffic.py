@@ -28,6 +28,7 @@ class TrafficWatch:
                 direction=rule.direction,
                 classes=rule.classes,
                 min_score=rule.min_score,
+                voted=rule.voted,
             ),
             reporter,
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from vigil.data import Event
 from vigil.rules.area import Area, Departure, Member
 from vigil.rules.report import TOLERANCE_S, Episode, Reporter, seconds
-from vigil.rules.subject import Admission, Moment, Reason
+from vigil.rules.subject import Moment, Reason
 from vigil.spec import ZoneRule
 
 
@@ -21,10 +21,7 @@ class ZoneWatch:
 
     def __init__(self, rule: ZoneRule, reporter: Reporter) -> None:
         self.rule = rule
-        admission = Admission.of(
-            rule.classes, min_score=rule.min_score, class_names=reporter.class_names
-        )
-        self.area = Area(rule.polygon, admission, hysteresis=rule.hysteresis)
+        self.area = Area(rule.polygon, reporter.admission(rule), hysteresis=rule.hysteresis)
         self._reporter = reporter
         self._dwells: dict[int, _Dwell] = {}
 

@@ -20,6 +20,7 @@ from vigil.spec.rules import (
     LineRule,
     LoiteringRule,
     MarkerRule,
+    ObjectRule,
     OccupancyRule,
     ParkingRule,
     Point,
@@ -29,8 +30,10 @@ from vigil.spec.rules import (
     StationaryRule,
     TrackRule,
     TrafficRule,
+    Voted,
     Window,
     ZoneRule,
+    classes_of,
 )
 from vigil.spec.stream import (
     DEFAULT_MOTION_GAP_S,
@@ -45,6 +48,7 @@ from vigil.spec.stream import (
     Source,
     StreamSpec,
     violations,
+    votes_of,
 )
 
 __all__ = [
@@ -72,6 +76,7 @@ __all__ = [
     "LoiteringRule",
     "MarkerRule",
     "MotionGate",
+    "ObjectRule",
     "OccupancyRule",
     "Pace",
     "ParkingRule",
@@ -85,7 +90,10 @@ __all__ = [
     "StreamSpec",
     "TrackRule",
     "TrafficRule",
+    "Voted",
     "Window",
     "ZoneRule",
+    "classes_of",
     "violations",
+    "votes_of",
 ]

@@ -33,6 +33,7 @@ from vigil.spec.rules import (
     StationaryRule,
     TrackRule,
     TrafficRule,
+    Voted,
     ZoneRule,
 )
 
@@ -67,8 +68,27 @@ def rule_violations(field: str, rule: Rule) -> Iterator[FieldViolation]:
         return
     yield from check_score(f"{field}.min_score", rule.min_score)
     yield from check_classes(f"{field}.classes", rule.classes)
+    yield from _voted(f"{field}.voted", rule.voted)
     kind, check = _CHECKS[type(rule)]
     yield from check(f"{field}.{kind}", rule)
+
+
+def _voted(field: str, all_voted: tuple[Voted, ...]) -> Iterator[FieldViolation]:
+    seen: set[str] = set()
+    for index, voted in enumerate(all_voted):
+        at = f"{field}[{index}]"
+        if not ID_PATTERN.fullmatch(voted.classifier):
+            yield FieldViolation(f"{at}.classifier", "is no model's name; see `vigil models list`")
+        if voted.classifier in seen:
+            yield FieldViolation(
+                f"{at}.classifier", f"{voted.classifier!r} is used twice; name all its classes once"
+            )
+        seen.add(voted.classifier)
+        if not voted.classes:
+            yield FieldViolation(
+                f"{at}.classes", "names none of the classifier's classes; give one"
+            )
+        yield from check_classes(f"{at}.classes", voted.classes)
 
 
 def _zone(field: str, rule: ZoneRule) -> Iterator[FieldViolation]:

@@ -9,6 +9,8 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
+VEHICLES = ("bicycle", "car", "motorcycle", "bus", "truck", "vehicle")
+
 
 class Point(NamedTuple):
     """A place in the picture, normalised."""
@@ -25,6 +27,13 @@ class Direction(StrEnum):
     LEFT = "left"
 
 
+class Voted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a second stage must have voted an object to be, for a rule to be about it."""
+
+    classifier: str
+    classes: tuple[str, ...]  # one of these
+
+
 class ZoneRule(msgspec.Struct, frozen=True, kw_only=True, tag="zone"):
     """Objects whose foot point enters, leaves or stays in a polygon.
 
@@ -36,6 +45,7 @@ class ZoneRule(msgspec.Struct, frozen=True, kw_only=True, tag="zone"):
     polygon: tuple[Point, ...]
     classes: tuple[str, ...] = ()  # empty: all
     min_score: float = 0.0
+    voted: tuple[Voted, ...] = ()  # all of these; empty: whatever second stages say
     dwell_s: float = 0.0
     update_s: float = 10.0
     hysteresis: float = 0.01  # how far past the edge the foot point goes before the state turns
@@ -49,6 +59,7 @@ class LineRule(msgspec.Struct, frozen=True, kw_only=True, tag="line"):
     direction: Direction = Direction.BOTH
     classes: tuple[str, ...] = ()
     min_score: float = 0.0
+    voted: tuple[Voted, ...] = ()
     hysteresis: float = 0.01
 
 
@@ -58,6 +69,7 @@ class TrackRule(msgspec.Struct, frozen=True, kw_only=True, tag="track"):
     rule_id: str
     classes: tuple[str, ...] = ()
     min_score: float = 0.0
+    voted: tuple[Voted, ...] = ()
     update_s: float = 10.0
 
 
@@ -116,6 +128,7 @@ class OccupancyRule(msgspec.Struct, frozen=True, kw_only=True, tag="occupancy"):
     polygon: tuple[Point, ...] = ()
     classes: tuple[str, ...] = ()
     min_score: float = 0.0
+    voted: tuple[Voted, ...] = ()
     above: Limit | None = None
     below: Limit | None = None
     duration_s: float = 0.0
@@ -136,6 +149,7 @@ class TrafficRule(msgspec.Struct, frozen=True, kw_only=True, tag="traffic"):
     below: Limit | None = None
     classes: tuple[str, ...] = ()
     min_score: float = 0.0
+    voted: tuple[Voted, ...] = ()
 
 
 class DirectionRule(msgspec.Struct, frozen=True, kw_only=True, tag="direction"):
@@ -149,6 +163,7 @@ class DirectionRule(msgspec.Struct, frozen=True, kw_only=True, tag="direction"):
     duration_s: float = 0.0
     classes: tuple[str, ...] = ()
     min_score: float = 0.0
+    voted: tuple[Voted, ...] = ()
 
 
 class GroundPoint(NamedTuple):
@@ -172,6 +187,7 @@ class SpeedRule(msgspec.Struct, frozen=True, kw_only=True, tag="speed"):
     below_m_per_s: float = 0.0
     classes: tuple[str, ...] = ()
     min_score: float = 0.0
+    voted: tuple[Voted, ...] = ()
 
 
 class LoiteringRule(msgspec.Struct, frozen=True, kw_only=True, tag="loitering"):
@@ -183,6 +199,7 @@ class LoiteringRule(msgspec.Struct, frozen=True, kw_only=True, tag="loitering"):
     radius: float = 0.1  # from its mean place, as a fraction of the picture
     classes: tuple[str, ...] = ()
     min_score: float = 0.0
+    voted: tuple[Voted, ...] = ()
 
 
 class ParkingRule(msgspec.Struct, frozen=True, kw_only=True, tag="parking"):
@@ -193,6 +210,7 @@ class ParkingRule(msgspec.Struct, frozen=True, kw_only=True, tag="parking"):
     duration_s: float
     classes: tuple[str, ...] = ()  # empty: bicycle, car, motorcycle, bus, truck
     min_score: float = 0.0
+    voted: tuple[Voted, ...] = ()
 
 
 class IntrusionRule(msgspec.Struct, frozen=True, kw_only=True, tag="intrusion"):
@@ -203,6 +221,7 @@ class IntrusionRule(msgspec.Struct, frozen=True, kw_only=True, tag="intrusion"):
     schedule: Schedule = Schedule()
     classes: tuple[str, ...] = ()
     min_score: float = 0.0
+    voted: tuple[Voted, ...] = ()
 
 
 class AbsenceRule(msgspec.Struct, frozen=True, kw_only=True, tag="absence"):
@@ -214,6 +233,7 @@ class AbsenceRule(msgspec.Struct, frozen=True, kw_only=True, tag="absence"):
     schedule: Schedule = Schedule()
     classes: tuple[str, ...] = ()
     min_score: float = 0.0
+    voted: tuple[Voted, ...] = ()
 
 
 class StationaryRule(msgspec.Struct, frozen=True, kw_only=True, tag="stationary"):
@@ -258,13 +278,10 @@ AreaRule: TypeAlias = (
     | IntrusionRule
     | AbsenceRule
 )
-Rule: TypeAlias = (
-    ZoneRule
-    | LineRule
-    | TrafficRule
-    | TrackRule
-    | MarkerRule
-    | CameraHealthRule
-    | StationaryRule
-    | AreaRule
-)
+ObjectRule: TypeAlias = ZoneRule | LineRule | TrafficRule | TrackRule | AreaRule
+Rule: TypeAlias = ObjectRule | MarkerRule | CameraHealthRule | StationaryRule
+
+
+def classes_of(rule: ObjectRule) -> tuple[str, ...]:
+    """The classes of the objects that a rule is about; empty: all."""
+    return rule.classes or (VEHICLES if isinstance(rule, ParkingRule) else ())

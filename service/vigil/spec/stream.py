@@ -19,7 +19,7 @@ from vigil.spec.checks import (
     check_score,
 )
 from vigil.spec.rule_checks import rule_violations
-from vigil.spec.rules import CameraHealthRule, Point, Rule
+from vigil.spec.rules import CameraHealthRule, ObjectRule, Point, Rule, Voted, classes_of
 
 MAX_RULES = 64
 MAX_LABELS = 32
@@ -101,6 +101,25 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
     second_stages: tuple[SecondStage, ...] = ()
     motion_gate: MotionGate = MotionGate()
 
+    @property
+    def all_second_stages(self) -> tuple[SecondStage, ...]:
+        """Its second stages, and those of classifiers that only its rules name, for the rules' classes."""
+        given = {stage.classifier for stage in self.second_stages}
+        about: dict[str, list[tuple[str, ...]]] = {}
+        for _, rule, voted in votes_of(self.rules):
+            if voted.classifier not in given:
+                about.setdefault(voted.classifier, []).append(classes_of(rule))
+        return (
+            *self.second_stages,
+            *(
+                SecondStage(
+                    classifier=name,
+                    classes=tuple(sorted(set().union(*lists))) if all(lists) else (),
+                )
+                for name, lists in about.items()
+            ),
+        )
+
 
 def violations(spec: StreamSpec) -> list[FieldViolation]:
     """Every field of a stream's definition that cannot be accepted; empty if none.
@@ -140,7 +159,7 @@ def _violations(spec: StreamSpec) -> Iterator[FieldViolation]:
         yield FieldViolation(
             "rules", "at most one camera_health rule a stream; name all its checks"
         )
-    yield from _second_stages(spec.second_stages)
+    yield from _second_stages(spec)
     seen: set[str] = set()
     for index, rule in enumerate(spec.rules):
         field = f"rules[{index}]"
@@ -152,11 +171,14 @@ def _violations(spec: StreamSpec) -> Iterator[FieldViolation]:
         yield from rule_violations(field, rule)
 
 
-def _second_stages(stages: tuple[SecondStage, ...]) -> Iterator[FieldViolation]:
-    if len(stages) > MAX_SECOND_STAGES:
-        yield FieldViolation("second_stages", f"at most {MAX_SECOND_STAGES} second stages a stream")
+def _second_stages(spec: StreamSpec) -> Iterator[FieldViolation]:
+    if len(spec.all_second_stages) > MAX_SECOND_STAGES:
+        yield FieldViolation(
+            "second_stages" if len(spec.second_stages) > MAX_SECOND_STAGES else "rules",
+            f"at most {MAX_SECOND_STAGES} second stages a stream, with those that rules name",
+        )
     seen: set[str] = set()
-    for index, stage in enumerate(stages):
+    for index, stage in enumerate(spec.second_stages):
         field = f"second_stages[{index}]"
         if not ID_PATTERN.fullmatch(stage.classifier):
             yield FieldViolation(
@@ -168,6 +190,25 @@ def _second_stages(stages: tuple[SecondStage, ...]) -> Iterator[FieldViolation]:
             )
         seen.add(stage.classifier)
         yield from check_classes(f"{field}.classes", stage.classes)
+    limited = {
+        stage.classifier: set(stage.classes) for stage in spec.second_stages if stage.classes
+    }
+    for field, rule, voted in votes_of(spec.rules):
+        of_stage, of_rule = limited.get(voted.classifier), set(classes_of(rule))
+        if of_stage and of_rule and not of_stage & of_rule:
+            yield FieldViolation(
+                f"{field}.classifier",
+                f"the stream's second stage {voted.classifier} is not asked about "
+                f"{', '.join(sorted(of_rule))}; name these classes in second_stages, too",
+            )
+
+
+def votes_of(rules: tuple[Rule, ...]) -> Iterator[tuple[str, ObjectRule, Voted]]:
+    """What rules want of second stages, with its field's path."""
+    for index, rule in enumerate(rules):
+        if isinstance(rule, ObjectRule):
+            for number, voted in enumerate(rule.voted):
+                yield f"rules[{index}].voted[{number}]", rule, voted
 
 
 def _labels(labels: dict[str, str]) -> Iterator[FieldViolation]:

@@ -12,10 +12,11 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Rule(_message.Message):
-    __slots__ = ("rule_id", "classes", "min_score", "zone", "line", "track", "marker", "occupancy", "direction", "speed", "loitering", "stationary", "intrusion", "absence", "parking", "camera_health", "traffic")
+    __slots__ = ("rule_id", "classes", "min_score", "voted", "zone", "line", "track", "marker", "occupancy", "direction", "speed", "loitering", "stationary", "intrusion", "absence", "parking", "camera_health", "traffic")
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     CLASSES_FIELD_NUMBER: _ClassVar[int]
     MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
+    VOTED_FIELD_NUMBER: _ClassVar[int]
     ZONE_FIELD_NUMBER: _ClassVar[int]
     LINE_FIELD_NUMBER: _ClassVar[int]
     TRACK_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +34,7 @@ class Rule(_message.Message):
     rule_id: str
     classes: _containers.RepeatedScalarFieldContainer[str]
     min_score: float
+    voted: _containers.RepeatedCompositeFieldContainer[Voted]
     zone: ZoneRule
     line: LineRule
     track: TrackRule
@@ -47,7 +49,15 @@ class Rule(_message.Message):
     parking: ParkingRule
     camera_health: CameraHealthRule
     traffic: TrafficRule
-    def __init__(self, rule_id: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., min_score: _Optional[float] = ..., zone: _Optional[_Union[ZoneRule, _Mapping]] = ..., line: _Optional[_Union[LineRule, _Mapping]] = ..., track: _Optional[_Union[TrackRule, _Mapping]] = ..., marker: _Optional[_Union[MarkerRule, _Mapping]] = ..., occupancy: _Optional[_Union[OccupancyRule, _Mapping]] = ..., direction: _Optional[_Union[DirectionRule, _Mapping]] = ..., speed: _Optional[_Union[SpeedRule, _Mapping]] = ..., loitering: _Optional[_Union[LoiteringRule, _Mapping]] = ..., stationary: _Optional[_Union[StationaryRule, _Mapping]] = ..., intrusion: _Optional[_Union[IntrusionRule, _Mapping]] = ..., absence: _Optional[_Union[AbsenceRule, _Mapping]] = ..., parking: _Optional[_Union[ParkingRule, _Mapping]] = ..., camera_health: _Optional[_Union[CameraHealthRule, _Mapping]] = ..., traffic: _Optional[_Union[TrafficRule, _Mapping]] = ...) -> None: ...
+    def __init__(self, rule_id: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., min_score: _Optional[float] = ..., voted: _Optional[_Iterable[_Union[Voted, _Mapping]]] = ..., zone: _Optional[_Union[ZoneRule, _Mapping]] = ..., line: _Optional[_Union[LineRule, _Mapping]] = ..., track: _Optional[_Union[TrackRule, _Mapping]] = ..., marker: _Optional[_Union[MarkerRule, _Mapping]] = ..., occupancy: _Optional[_Union[OccupancyRule, _Mapping]] = ..., direction: _Optional[_Union[DirectionRule, _Mapping]] = ..., speed: _Optional[_Union[SpeedRule, _Mapping]] = ..., loitering: _Optional[_Union[LoiteringRule, _Mapping]] = ..., stationary: _Optional[_Union[StationaryRule, _Mapping]] = ..., intrusion: _Optional[_Union[IntrusionRule, _Mapping]] = ..., absence: _Optional[_Union[AbsenceRule, _Mapping]] = ..., parking: _Optional[_Union[ParkingRule, _Mapping]] = ..., camera_health: _Optional[_Union[CameraHealthRule, _Mapping]] = ..., traffic: _Optional[_Union[TrafficRule, _Mapping]] = ...) -> None: ...
+
+class Voted(_message.Message):
+    __slots__ = ("classifier", "classes")
+    CLASSIFIER_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    classifier: str
+    classes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, classifier: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ZoneRule(_message.Message):
     __slots__ = ("polygon", "dwell", "update_interval", "hysteresis")

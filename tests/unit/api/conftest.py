@@ -61,7 +61,7 @@ def open_site(outbox: tuple[Database, Outbox], videos: Path) -> Any:
                 policy=SourcePolicy(file_roots=(videos,)),
                 default_backend=CaptureBackend.OPENCV,
                 model="vigil-det-n",
-                classifiers=("vigil-vehicle-type", "colour"),
+                classifiers={"vigil-vehicle-type": ("car", "truck"), "colour": ("red", "blue")},
             ),
             security=security or Security(guard=Guard()),
             model="vigil-det-n",

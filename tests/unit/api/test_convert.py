@@ -43,6 +43,7 @@ from vigil.spec import (
     StreamSpec,
     TrackRule,
     TrafficRule,
+    Voted,
     Window,
     ZoneRule,
 )
@@ -107,9 +108,13 @@ kinds = st.one_of(
     ),
     st.just({}),
 )
-rules = st.tuples(st.fixed_dictionaries({"rule_id": texts, "min_score": numbers}), kinds).map(
-    lambda parts: parts[0] | parts[1]
-)
+voted = st.fixed_dictionaries({"classifier": texts, "classes": st.lists(texts, max_size=3)})
+rules = st.tuples(
+    st.fixed_dictionaries(
+        {"rule_id": texts, "min_score": numbers}, optional={"voted": st.lists(voted, max_size=2)}
+    ),
+    kinds,
+).map(lambda parts: parts[0] | parts[1])
 specs = st.fixed_dictionaries(
     {},
     optional={
@@ -231,7 +236,12 @@ RULES: tuple[Rule, ...] = (
         rule_id="a", polygon=AREA, classes=("car",), min_score=0.5, dwell_s=1.5, hysteresis=0.0
     ),
     LineRule(rule_id="a", points=AREA, direction=Direction.RIGHT, hysteresis=0.125),
-    TrackRule(rule_id="a", classes=("car",), update_s=2.5),
+    TrackRule(
+        rule_id="a",
+        classes=("car",),
+        update_s=2.5,
+        voted=(Voted(classifier="type", classes=("van", "taxi")),),
+    ),
     MarkerRule(rule_id="a"),
     OccupancyRule(rule_id="a", polygon=AREA, above=3.0, duration_s=2.0, update_s=4.0),
     OccupancyRule(rule_id="a", below=0.0, classes=("person",)),

@@ -219,6 +219,20 @@ async def test_a_second_stage_that_is_not_loaded_is_refused(site: Site) -> None:
     assert "spec.second_stages" in await refused(site, second_stages=twice * 3)
 
 
+async def test_a_rule_may_name_a_classifier_that_is_loaded_and_its_classes(site: Site) -> None:
+    def rule(**voted: Any) -> rules_pb2.Rule:
+        return rules_pb2.Rule(rule_id="t", track=rules_pb2.TrackRule(), voted=[voted])
+
+    wrong = await refused(site, rules=[rule(classifier="van", classes=["truck"])])
+    assert "loaded: vigil-vehicle-type" in wrong["spec.rules[0].voted[0].classifier"]
+    wrong = await refused(site, rules=[rule(classifier="colour", classes=["red", "pink"])])
+    assert "it has red, blue" in wrong["spec.rules[0].voted[0].classes[1]"]
+    lorries = rule(classifier="vigil-vehicle-type", classes=["truck"])
+    stream = await add(site, rules=[lorries])
+    assert list(stream.spec.rules[0].voted) == list(lorries.voted)
+    assert not stream.spec.second_stages, "what a rule names is not written into the definition"
+
+
 @pytest.mark.parametrize(
     ("changes", "name"),
     [

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.rules.walk import (
+    CLASSES,
     LOST,
     LOWER_HALF,
     MIDDLE,
@@ -17,7 +18,7 @@ from tests.unit.rules.walk import (
 )
 from vigil.data import Occurrence, Phase
 from vigil.rules import RuleSet
-from vigil.spec import LineRule, MarkerRule, Point, TrackRule, ZoneRule
+from vigil.spec import LineRule, MarkerRule, Point, TrackRule, TrafficRule, Voted, ZoneRule
 
 ZONE = ZoneRule(rule_id="zone", polygon=MIDDLE, dwell_s=0.5)
 LINE = LineRule(rule_id="line", points=(Point(0.0, 0.5), Point(1.0, 0.5)))
@@ -186,3 +187,43 @@ def test_a_rule_s_own_word_stands_before_a_classifier_of_the_same_name():
         for e in rules.advance(moment(n * 0.2), (track((0.5, y)),))
     ]
     assert crossing.attributes["direction"] == "right"
+
+
+VAN = Voted(classifier="type", classes=("van", "lorry"))
+
+
+def test_a_rule_waits_for_the_vote_that_it_wants_and_tells_what_happened_before():
+    traits = {}
+    line = LineRule(rule_id="l", points=(Point(0.0, 0.5), Point(1.0, 0.5)), voted=(VAN,))
+    zone = ZoneRule(rule_id="z", polygon=LOWER_HALF, voted=(VAN,))
+    rules = RuleSet(
+        (line, zone), stream_id="yard", run=1, class_names=CLASSES, labels={}, traits=traits
+    )
+
+    def step(time_s, y, *, track_id=1):
+        return rules.advance(moment(time_s), (track((0.5, y), track_id=track_id),))
+
+    assert step(0.0, 0.4) == []
+    assert step(1.0, 0.6) == []
+    traits[1] = {"type": {"class": "taxi", "probability": 0.6, "crops": 1}}
+    assert step(1.5, 0.6) == [], "voted to be something else"
+    traits[1] = {"type": {"class": "van", "probability": 0.7, "crops": 2}}
+    told = step(2.0, 0.6)
+    assert [event.type for event in told] == ["zone.enter", "line.cross"]
+    assert [happened_s(event) for event in told] == [pytest.approx(0.5)] * 2
+    assert told[1].attributes["type"]["class"] == "van"
+    traits[2] = {"colour": {"class": "van"}}
+    assert [event.type for event in step(3.0, 0.6, track_id=2)] == ["zone.exit"]
+
+
+def test_a_traffic_rule_counts_only_what_was_voted_so():
+    counted = TrafficRule(
+        rule_id="t", points=(Point(0.0, 0.5), Point(1.0, 0.5)), above=0.0, voted=(VAN,)
+    )
+    for label, events in (("van", 1), ("taxi", 0)):
+        rules = RuleSet(
+            (counted,), stream_id="yard", run=1, class_names=CLASSES, labels={},
+            traits={1: {"type": {"class": label}}},
+        )  # fmt: skip
+        told = [rules.advance(moment(n * 0.5), (track((0.5, 0.4 + 0.2 * n)),)) for n in range(3)]
+        assert sum(map(len, told)) == events
