@@ -111,6 +111,12 @@ def test_rules_may_come_from_a_file(models_dir: Path, video: Path, tmp_path: Pat
     result = run(models_dir, video, "--json", "--rules", rules)
     assert result.exit_code == 0, result.output
     assert '"rule_id": "all"' in result.stdout
+    rules.write_text(
+        '[{"rule_id": "a", "track": {}, "voted": [{"classifier": "type", "classes": ["van"]}]}]'
+    )
+    result = run(models_dir, video, "--rules", rules)
+    assert result.exit_code == 2
+    assert "by the service only" in result.output
 
 
 @pytest.mark.parametrize(
