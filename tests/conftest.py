@@ -4,10 +4,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import structlog
 
 from tests.support.videos import Clips
+
+# A case that takes 200 ms on a busy machine is no fault.
+hypothesis.settings.register_profile("vigil", deadline=None)
+hypothesis.settings.load_profile("vigil")
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,8 @@ from vigil.training.recipe import Recipe
 from vigil.training.teacher import Lessons, Teacher
 from vigil.training.watch import Progress, Watch
 from vigil.vision.manifest import load_manifest
-from vigil.vision.nets.detector_net import Cells, DetectorNet, build, cells, channels_last
+from vigil.vision.nets.blocks import channels_last
+from vigil.vision.nets.detector_net import Cells, DetectorNet, build, cells
 from vigil.vision.weights import load_net
 
 _LOG_EVERY_STEPS = 50

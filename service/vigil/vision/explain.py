@@ -57,7 +57,7 @@ class DetectorExplainer:
         """
         net = self._net
         assert isinstance(net, DetectorNet)
-        with _Maps([net.stages[i] for i in (1, 2, 3)]) as maps, torch.enable_grad():
+        with _Maps(_stages(net)) as maps, torch.enable_grad():
             answer = net(_tensor(picture))
             logits = answer.logits[0]
             boxes = boxes_xyxy(answer.distances.detach(), cells(*self._hw))[0]
@@ -82,17 +82,19 @@ class ClassifierExplainer:
         net = _with_gradients(load_classifier(manifest))
         assert isinstance(net, Classifier)
         self._net = net
+        # A trunk with a pyramid answers from several levels at once, as the detector does.
+        self._stages = _stages(net.net) if isinstance(net.net, DetectorNet) else []
+        self._layers = self._stages or [m for m in net.modules() if not list(m.children())]
 
     def explain(self, crop: U8, *, class_id: int | None = None) -> Heat:
         """What in a crop (S, S, 3) uint8 BGR speaks for a class, or for the surest one."""
-        layers = [module for module in self._net.modules() if not list(module.children())]
-        with _Maps(layers) as maps, torch.enable_grad():
+        with _Maps(self._layers) as maps, torch.enable_grad():
             logits = self._net(_tensor(crop))
             assert isinstance(logits, Tensor)
             chosen = int(logits[0].argmax()) if class_id is None else class_id
             others = torch.cat([logits[0, :chosen], logits[0, chosen + 1 :]])
             (logits[0, chosen] - others.mean()).backward()  # type: ignore[no-untyped-call]
-            heat = _joined([_deepest(maps.taken)])
+            heat = _joined(maps.taken if self._stages else [_deepest(maps.taken)])
             chances = torch.softmax(logits[0].detach() / self._net.temperature, dim=0)
         self._net.zero_grad()
         return Heat(heat, chosen, float(chances[chosen]))
@@ -120,14 +122,21 @@ class _Maps:
             self.taken.append(output)
 
 
+def _stages(net: DetectorNet) -> list[nn.Module]:
+    """What a detector's pyramid is made of: the backbone at strides 8, 16 and 32."""
+    return [net.stages[i] for i in (1, 2, 3)]
+
+
 def _joined(maps: Sequence[Tensor]) -> F32:
-    """What the cells of maps (1, C, h, w) give to the answer, together, as fine as the finest; most is 1."""
+    """What the cells of maps (1 or 2, C, h, w) give to the answer, as fine as the finest; most is 1."""
     height, width = max((one.shape[2], one.shape[3]) for one in maps)
     size = (height, width)
     heat = torch.zeros(1, 1, height, width)
     for one in maps:
         if one.grad is not None:
             part = (one.detach() * one.grad).sum(dim=1, keepdim=True).relu()
+            if len(part) == 2:  # of a picture and its mirror image
+                part = part[:1] + part[1:].flip(3)
             share = (
                 part.shape[2] * part.shape[3] / (height * width)
             )  # a coarse cell's, of a fine one

@@ -134,6 +134,19 @@ def test_auxiliary_heads_speak_only_in_training() -> None:
     assert isinstance(net.eval()(pictures(2, 32)), Tensor)
 
 
+def test_a_pyramid_answers_for_a_picture_and_its_mirror_image_alike() -> None:
+    net = build_classifier("pyramidnet-n", classes=3, input_px=64).eval()
+    images = pictures(2, 64)
+    images[:, :, :, :32] = 0
+    with torch.inference_mode():
+        torch.testing.assert_close(net(images), net(images.flip(3)))
+        assert net(images).shape == (2, 3)
+        one_by_one = torch.cat([net(images[:1]), net(images[1:])])
+    torch.testing.assert_close(net(images), one_by_one)
+    with pytest.raises(UnknownModel, match="take 96"):
+        build_classifier("pyramidnet-n", classes=3, input_px=100)
+
+
 def test_temperature_softens_and_keeps_the_order() -> None:
     net = build_classifier("cropnet", classes=3, input_px=32).eval()
     images = pictures(4, 32)

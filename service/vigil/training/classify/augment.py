@@ -5,15 +5,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil.training.classify.recipe import Augmentation
+from vigil.vision.crop import square
+from vigil.vision.letterbox import PAD_VALUE
 
-_GREY = 114
+_GREY = PAD_VALUE
 
 
 def augmented(
     image: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Another version of a picture (S, S, 3) uint8 BGR, of the same shape."""
-    out = _zoomed(image, how, rng) if how.zoom or how.stretch else image
+    out = image
+    if how.partial_chance and rng.random() < how.partial_chance:
+        out = _part(image, rng)
+    if how.zoom or how.stretch:
+        out = _zoomed(out, how, rng)
     out = _shifted(out, round(how.shift * image.shape[0]), rng)
     if rng.random() < how.flip_chance:
         out = out[:, ::-1]
@@ -26,6 +32,22 @@ def augmented(
     if rng.random() < how.erase_chance:
         out = _erased(out, rng)
     return np.ascontiguousarray(out)
+
+
+def _part(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """40 to 90 % of what is between grey bands, from any of its four sides, as large as fits."""
+    rows = np.flatnonzero((image != _GREY).any(axis=(1, 2)))
+    columns = np.flatnonzero((image != _GREY).any(axis=(0, 2)))
+    if not len(rows):
+        return image
+    inside = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    axis = int(rng.integers(2))
+    kept = max(1, round(inside.shape[axis] * rng.uniform(0.4, 0.9)))
+    start = int(rng.integers(2)) * (inside.shape[axis] - kept)
+    return square(
+        inside[start : start + kept] if axis == 0 else inside[:, start : start + kept],
+        side_px=image.shape[0],
+    )
 
 
 def _zoomed(

@@ -29,6 +29,7 @@ from vigil.training.classify.optimise import learning_rate, make_optimiser
 from vigil.training.classify.recipe import BrokenClassifierRecipe, ClassifierRecipe
 from vigil.training.classify.transfer import freeze, hold_norms, take_weights
 from vigil.training.optimise import MovingAverage
+from vigil.vision.nets.blocks import channels_last
 from vigil.vision.nets.classifier import Classifier, build_classifier
 
 _JUDGE_BATCH = 256
@@ -103,7 +104,8 @@ class ClassifierTrainer:
                 f"the last layer of {recipe.architecture} has no biases that could be fitted: leave "
                 "fit_biases out, or take another net"
             )
-        self.net: Classifier = net.to(self.device)
+        # channels last: of 160 px pictures a third less time on a core with AVX512-BF16
+        self.net: Classifier = channels_last(net.to(self.device))
         self.average = MovingAverage(self.net, decay=recipe.ema_decay)
         self.optimiser = make_optimiser(self.net, recipe)
         self.step = 0
@@ -160,7 +162,7 @@ class ClassifierTrainer:
         return True
 
     def best(self) -> Classifier:
-        """The average of the epoch that did best in validation, in evaluation mode."""
+        """The average of the epoch that did best in validation, or of the last, in evaluation mode."""
         net = copy.deepcopy(self.average.net)
         assert isinstance(net, Classifier)
         net.load_state_dict(load_file(self.folder / "best.safetensors", device=str(self.device)))
@@ -236,7 +238,7 @@ class ClassifierTrainer:
         )
         self._epoch_began_cpu_s = time.process_time()
         self._losses.clear()
-        if row.val_balanced_accuracy > self._best_so_far():
+        if self.recipe.keep == "last" or row.val_balanced_accuracy > self._best_so_far():
             partial = self.folder / "best.partial"
             save_file(_contiguous(self.average.net.state_dict()), partial)
             partial.replace(self.folder / "best.safetensors")

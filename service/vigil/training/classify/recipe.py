@@ -23,6 +23,7 @@ class Augmentation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How pictures are varied; `none` is no variation."""
 
     zoom: float = 0.0  # up to so much larger or smaller: 0.2 is 1 / 1.2 to 1.2
+    partial_chance: float = 0.0  # a part of it, as at the picture's edge or behind something
     stretch: float = 0.0  # the aspect, likewise: a tracker's box is seldom exact
     shift: float = 0.125  # of the side: 4 px of 32
     flip_chance: float = 0.5
@@ -61,6 +62,9 @@ class ClassifierRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     augmentation: Augmentation = Augmentation()
     ema_decay: float = 0.998
     clip_norm: float = 5.0
+    keep: Literal["best", "last"] = (
+        "best"  # the epoch that is kept; of few pictures, best is by lot
+    )
     patience_epochs: int = 0  # stop after so many without a better validation; 0: never
     # at the end, with the temperature: every class alike likely beforehand
     fit_biases: bool = False

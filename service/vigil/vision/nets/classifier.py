@@ -13,6 +13,7 @@ from vigil.vision.nets.cropnet import CropNet
 from vigil.vision.nets.ensemble import Ensemble
 from vigil.vision.nets.googlenet import GoogLeNet
 from vigil.vision.nets.lenet import LeNet5
+from vigil.vision.nets.pyramidnet import PyramidNet
 from vigil.vision.nets.resnet import DEPTHS as RESNETS
 from vigil.vision.nets.resnet import ResNet
 from vigil.vision.nets.resnet9 import ResNet9
@@ -49,6 +50,8 @@ FAMILIES = {
     "resnet9": Family(ResNet9, 32, 16),
     "cropnet": Family(CropNet, 64, 16, has_dropout=True),
     "trunknet": Family(TrunkNet, 96, 32, has_dropout=True),
+    "pyramidnet-n": Family(partial(PyramidNet, "vigil-det-n"), 160, 32, has_dropout=True),
+    "pyramidnet-s": Family(partial(PyramidNet, "vigil-det-s"), 160, 32, has_dropout=True),
 }
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vigil.vision.nets.blocks import Bottleneck, ConvNorm, InFloat32, PyramidPool
+from vigil.vision.nets.blocks import Bottleneck, ConvNorm, InFloat32, PyramidPool, channels_last
 
 STRIDES = (8, 16, 32)
 PIXEL_MEAN = 114  # the letterbox's grey becomes zero, as the convolutions' own padding
@@ -93,11 +93,12 @@ class DetectorNet(nn.Module):
         autocast = torch.is_autocast_enabled(kind)
         dtype = torch.get_autocast_dtype(kind) if autocast else self.pixel_scale.dtype
         x = images.to(dtype).sub_(PIXEL_MEAN).mul_(PIXEL_SCALE)  # 0..255 is exact in bfloat16
-        levels = self._pyramid(x)
+        levels = self.pyramid(x)
         outputs = [head(level) for head, level in zip(self.heads, levels, strict=True)]
         return predictions_of(outputs, self.classes)
 
-    def _pyramid(self, x: Tensor) -> list[Tensor]:
+    def pyramid(self, x: Tensor) -> list[Tensor]:
+        """Scaled pixels (B, 3, H, W) to the features of strides 8, 16 and 32."""
         x = self.stages[0](self.stem(x))
         features = []
         for stage in self.stages[1:]:
@@ -149,14 +150,6 @@ class DetectorNet(nn.Module):
                 norm = module.expand.norm
                 assert isinstance(norm, nn.BatchNorm2d)
                 nn.init.constant_(norm.weight, 0.5)
-
-
-def channels_last(net: DetectorNet) -> DetectorNet:
-    """The net with its weights laid out as the convolutions run fastest; in place."""
-    for parameter in net.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return net
 
 
 def cells(height_px: int, width_px: int, *, device: torch.device | str = "cpu") -> Cells:

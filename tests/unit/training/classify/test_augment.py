@@ -64,6 +64,28 @@ def test_a_stretch_changes_the_aspect_and_not_the_area() -> None:
     assert all(1 / 1.55 <= aspect <= 1.55 for aspect in aspects)
 
 
+def test_a_part_is_cut_from_one_side_and_fills_the_square_again() -> None:
+    image = np.full((64, 64, 3), 114, np.uint8)
+    image[16:48, :, 0] = np.arange(64) * 3  # wide, brighter to the right
+    image[16:48, :, 2] = np.arange(32)[:, None] * 7  # and redder below
+    how = msgspec.structs.replace(NO_AUGMENTATION, partial_chance=1.0)
+    sides = set()
+    for i in range(40):
+        out = augmented(image, how, np.random.default_rng(i))
+        inside = (out != 114).any(2)
+        blue, red = out[..., 0][inside], out[..., 2][inside]
+        assert max(inside.any(0).sum(), inside.any(1).sum()) == 64
+        cut = (blue.min() > 15, blue.max() < 170, red.min() > 15, red.max() < 200)
+        assert sum(cut) == 1
+        sides.add(cut.index(True))
+        spread = max((blue.max() - blue.min()) / 189, 0) if cut.index(True) < 2 else None
+        assert spread is None or 0.35 < spread < 0.95
+    assert sides == {0, 1, 2, 3}
+    assert np.array_equal(
+        augmented(np.full_like(image, 114), how, np.random.default_rng(1)), np.full_like(image, 114)
+    )
+
+
 def test_grey_is_grey_and_what_is_far_has_no_fine_detail() -> None:
     rng = np.random.default_rng(1)
     image = rng.integers(0, 256, (32, 32, 3), np.uint8)

@@ -75,6 +75,17 @@ def test_it_stops_when_it_gets_no_better_and_keeps_the_best(tmp_path: Path) -> N
     assert len(run.history) == 3
 
 
+def test_what_is_kept_may_be_the_last_epoch_rather_than_the_best(tmp_path: Path) -> None:
+    kept = {}
+    for keep in ("best", "last"):
+        run = trainer(tmp_path / keep, keep=keep, epochs=2, learning_rate=1e-9, warmup_epochs=0.0)
+        assert run.run(labelled(12), labelled(6))
+        assert run.history[0].val_balanced_accuracy == run.history[1].val_balanced_accuracy
+        average = run.average.net.state_dict()
+        kept[keep] = all(torch.equal(v, average[k]) for k, v in run.best().state_dict().items())
+    assert kept == {"best": False, "last": True}
+
+
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     run = trainer(tmp_path)
     with torch.no_grad():

@@ -78,13 +78,21 @@ def test_what_does_not_fit_is_said(weights: Path, tmp_path: Path) -> None:
         freeze(build_classifier("cropnet", classes=3), ["stage"])
 
 
-def test_a_classifier_begins_with_the_detector_s_backbone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "deepest"),
+    [
+        ("trunknet", "stages.2.1.expand.conv.weight"),
+        ("pyramidnet-n", "heads.0.0.conv.weight"),
+    ],
+)
+def test_a_classifier_begins_with_what_the_detector_learnt(
+    architecture: str, deepest: str, tmp_path: Path
+) -> None:
     torch.manual_seed(5)
     detector = build("vigil-det-n", classes=6)
     save_weights(detector, tmp_path / "detector.safetensors")
-    net = build_classifier("trunknet", classes=3, input_px=64)
+    net = build_classifier(architecture, classes=3, input_px=64)
     taken = take_weights(net, tmp_path / "detector.safetensors")
     assert taken == len(net.state_dict()) - 3  # all but the last layer and the temperature
     ours, theirs = net.state_dict(), detector.state_dict()
-    name = "stages.2.1.expand.conv.weight"
-    assert torch.equal(ours[f"net.{name}"], theirs[name].half().float())
+    assert torch.equal(ours[f"net.{deepest}"], theirs[deepest].half().float())
