@@ -58,6 +58,6 @@ class PyramidNet(DetectorNet):
         seen = [head(level) for head, level in zip(self.heads, levels, strict=True)]
         pooled = torch.cat([part for of in seen for part in (of.mean((2, 3)), of.amax((2, 3)))], 1)
         if not self.training:
-            pooled = pooled.unflatten(0, (2, -1)).mean(0)  # (B, 576)
+            pooled = pooled.view(2, len(x), -1).mean(0)  # (B, 576)
         y: Tensor = self.head(pooled)
         return y
