@@ -18,7 +18,19 @@ JUDGED_TYPES = (
     "occupancy.below",
     "intrusion",
     "absence",
+    "direction.wrong",
+    "speed.above",
+    "speed.below",
+    "loitering",
+    "parking",
 )
+ENOUGH = 1000  # events of a type that its figures should rest on
+_STRICT = ("zone.", "line.", "occupancy.")
+
+
+def required_share(kind: str) -> float:
+    """What precision and recall of a type of event have to reach on rendered scenes."""
+    return 0.98 if kind.startswith(_STRICT) else 0.95
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,19 @@ import numpy as np
 
 from vigil.data import Detections, Event
 from vigil.rules import Moment, RuleSet
+from vigil.scene.camera import Camera
 from vigil.scene.compose import SceneObject
+from vigil.scene.moving import Scene
 from vigil.spec import (
     AbsenceRule,
+    DirectionRule,
+    GroundPoint,
     IntrusionRule,
     LineRule,
     OccupancyRule,
     Point,
     Rule,
+    SpeedRule,
     ZoneRule,
 )
 from vigil.tracking import Tracker
@@ -24,14 +29,14 @@ RADIUS = (0.1, 0.25)
 HALF_LINE = (0.12, 0.3)
 
 
-def random_scene_rules(seed: int, *, count: int) -> tuple[Rule, ...]:
-    """Rules of every judged kind in turn, ``count`` in all."""
-    rng = np.random.default_rng(seed)
-    return tuple(_rule(rng, number) for number in range(count))
+def random_scene_rules(scene: Scene, *, count: int) -> tuple[Rule, ...]:
+    """Rules of every judged kind in turn, ``count`` in all, the same for the same scene."""
+    rng = np.random.default_rng(scene.seed)
+    return tuple(_rule(rng, number, scene.camera) for number in range(count))
 
 
-def _rule(rng: np.random.Generator, number: int) -> Rule:
-    match number % 5:
+def _rule(rng: np.random.Generator, number: int, camera: Camera) -> Rule:
+    match number % 7:
         case 0:
             return ZoneRule(rule_id=f"zone-{number}", polygon=_polygon(rng), dwell_s=2.0)
         case 1:
@@ -46,8 +51,36 @@ def _rule(rng: np.random.Generator, number: int) -> Rule:
             )
         case 3:
             return IntrusionRule(rule_id=f"intrusion-{number}", polygon=_polygon(rng))
-        case _:
+        case 4:
             return AbsenceRule(rule_id=f"absence-{number}", polygon=_polygon(rng), duration_s=2.0)
+        case 5:
+            turn = rng.uniform(0.0, 2.0 * np.pi)
+            return DirectionRule(
+                rule_id=f"direction-{number}",
+                polygon=_polygon(rng),
+                start=Point(0.5, 0.5),
+                end=Point(0.5 + 0.1 * float(np.cos(turn)), 0.5 + 0.1 * float(np.sin(turn))),
+            )
+        case _:
+            return _speed_rule(rng, number, camera)
+
+
+def _speed_rule(rng: np.random.Generator, number: int, camera: Camera) -> SpeedRule:
+    """Too fast for people, who walk at 1 to 1.6 m/s and run at 2 to 2.6, or for vehicles, at 4 to 11."""
+    people = number % 2 == 0
+    left, right, top = rng.uniform(0.0, 0.25), rng.uniform(0.75, 1.0), rng.uniform(0.2, 0.45)
+    corners = ((left, 0.97), (right, 0.97), (right - 0.1, top), (left + 0.1, top))
+    places = tuple(Point(float(x), float(y)) for x, y in corners)
+    return SpeedRule(
+        rule_id=f"speed-{number}",
+        calibration=places,
+        ground=tuple(
+            GroundPoint(*camera.ground(place.x * camera.width_px, place.y * camera.height_px))
+            for place in places
+        ),
+        above_m_per_s=float(rng.uniform(1.7, 1.9) if people else rng.uniform(5.0, 8.0)),
+        classes=("person",) if people else (),
+    )
 
 
 def _middle(rng: np.random.Generator) -> tuple[float, float]:

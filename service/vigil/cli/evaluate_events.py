@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from vigil.accuracy.event_pictures import SeenFrame, write_mistakes
-from vigil.accuracy.events import EventScores, score_events
+from vigil.accuracy.events import ENOUGH, EventScores, required_share, score_events
 from vigil.accuracy.golden_clips import SCENE_RULES
 from vigil.accuracy.interval import Share
 from vigil.accuracy.labelled_events import read_labelled_events
@@ -116,26 +116,40 @@ def events(
     if as_json:
         echo_json({"model": name, "detect_fps": detect_fps, "seed": seed, **figures})
     else:
-        rows = [
-            (
-                kind_of,
-                str(Share(*each["precision_of"])),
-                str(Share(*each["recall_of"])),
-                _delay_text(each),
+        click.echo(
+            columns(
+                ("EVENT", "PRECISION", "RECALL", "TRIGGER DELAY, MEDIAN, 95 %", "REQUIRED"),
+                _rows(figures, judged=bool(scenes)),
             )
-            for kind_of, each in (*figures["types"].items(), ("all", figures))
-        ]
-        boxes = figures.get("true_boxes", {"types": {}})
-        rows += [
-            (
-                f"{kind_of}, true boxes",
-                str(Share(*e["precision_of"])),
-                str(Share(*e["recall_of"])),
-                "",
-            )
-            for kind_of, e in boxes["types"].items()
-        ]
-        click.echo(columns(("EVENT", "PRECISION", "RECALL", "TRIGGER DELAY, MEDIAN, 95 %"), rows))
+        )
+
+
+def _rows(figures: dict[str, Any], *, judged: bool) -> list[tuple[str, str, str, str, str]]:
+    """The table: from pixels, all together, from true boxes; ``judged`` against what is required."""
+    pixels, boxes = figures["types"], figures.get("true_boxes", {"types": {}})["types"]
+    named = [
+        *pixels.items(),
+        ("all", figures),
+        *((f"{kind}, true boxes", each) for kind, each in boxes.items()),
+    ]
+    return [
+        (
+            name,
+            str(Share(*each["precision_of"])),
+            str(Share(*each["recall_of"])),
+            _delay_text(each),
+            _verdict(name, each) if judged and name != "all" else "",
+        )
+        for name, each in named
+    ]
+
+
+def _verdict(name: str, figures: dict[str, Any]) -> str:
+    """Whether a type's figures reach what is required, and rest on enough events."""
+    least = required_share(name)
+    reached = min(figures["precision"] or 0.0, figures["recall"] or 0.0) >= least
+    few = "" if figures["recall_of"][1] >= ENOUGH else f", on fewer than {ENOUGH:,} events"
+    return f"{least} {'met' if reached else 'not met'}{few}"
 
 
 class _Player:
@@ -184,12 +198,12 @@ class _Player:
     def rendered(self, scene: Scene, *, random_count: int = 0) -> EventScores:
         """A rendered scene; its pictures are analysed at the analysed rate, its truth is whole."""
         moments: list[tuple[float, Sequence[SceneObject]]] = []
-        drawn = random_scene_rules(scene.seed, count=random_count)
+        drawn = random_scene_rules(scene, count=random_count)
         rules = drawn or SCENE_RULES
         boxes = TrueBoxes(rules, self._manifest.classes) if drawn else None
         frames = self._due(scene, moments, boxes)
         told = self._play(frames, rules, seconds=scene.duration_s, classes=())
-        happened: list[TruthEvent] = truth_events(moments, rules)
+        happened: list[TruthEvent] = truth_events(moments, rules, journeys=scene.journeys)
         if boxes is not None:
             self.true_boxes.append(score_events(happened, boxes.finish(), start_s=0.0))
         clip = f"{scene.kind}-{scene.seed}"

@@ -83,7 +83,7 @@ class Offline:
         found = self._thresholds.keep(every)
         moment = Moment(time_s=time_s, utc_s=time_s, captured_s=time_s)
         events = self._judge(drawn, letterbox, moment)
-        tracks = () if self._rules.blind else self._tracker.advance(found, time_s=time_s)
+        tracks = () if self._rules.blind else self._tracker.advance(every, time_s=time_s)
         events += self._rules.advance(moment, tracks)
         self._last = moment
         return Found(found, self._thresholds.drop(every), tracks, tuple(events))

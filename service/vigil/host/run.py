@@ -51,7 +51,7 @@ class Thresholds:
         return found[found.score < self.by_class[found.class_id]]
 
     def tracker_settings(self) -> TrackerSettings:
-        """Tracks begin above their class's threshold and go on at it."""
+        """Tracks begin above their class's threshold and go on at it, or fainter where it fits well."""
         return TrackerSettings(class_thresholds=tuple(self.by_class.tolist()))
 
 
@@ -137,11 +137,10 @@ class Run:
         return events
 
     def track(self, found: Detections, moment: Moment) -> tuple[Track, ...]:
-        """Take a frame's detections into the tracks; none where its picture shows nothing."""
+        """Take all that was found in a frame into the tracks; none where its picture shows nothing."""
         if self._rules.blind:
             return ()
-        kept = self.thresholds.keep(found)
-        return self._tracker.advance(kept, time_s=moment.time_s)
+        return self._tracker.advance(found, time_s=moment.time_s)
 
     def rule(self, tracks: tuple[Track, ...], moment: Moment) -> list[Event]:
         """What the rules say of a frame's tracks."""

@@ -18,6 +18,7 @@ from vigil.spec import GroundPoint, Point, SpeedRule
 
 TRAIL_S = 1.5
 LEAST_TRAIL_S = 0.75  # a speed measured over less is not told
+DOUBT = 2.0  # standard errors that a speed is past its limit by when it is told
 SLACK = 0.1  # an episode ends this part past its limit
 
 
@@ -57,16 +58,17 @@ class SpeedWatch:
             return
         speed = math.hypot(*drive.trail.moved())
         drive.top_m_per_s = max(drive.top_m_per_s, speed)
+        doubt = DOUBT * drive.trail.error()
         told = {"speed_m_per_s": round(speed, 2)}
         if rule.above_m_per_s > 0.0:
-            if speed > rule.above_m_per_s:
+            if speed - doubt > rule.above_m_per_s:
                 yield from drive.above.hold(moment, at_s=moment.time_s, **told)
             elif speed < (1.0 - SLACK) * rule.above_m_per_s:
                 yield from self._cease(
                     drive.above, drive, moment, Departure(moment.time_s, Reason.LEFT)
                 )
         if rule.below_m_per_s > 0.0:
-            if speed < rule.below_m_per_s:
+            if speed + doubt < rule.below_m_per_s:
                 yield from drive.below.hold(moment, at_s=moment.time_s, **told)
             elif speed > (1.0 + SLACK) * rule.below_m_per_s:
                 yield from self._cease(

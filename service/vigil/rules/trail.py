@@ -1,5 +1,6 @@
 """Where an object was in the last second or two."""
 
+import math
 from collections import deque
 
 from vigil.spec import Point
@@ -29,6 +30,23 @@ class Trail:
     def begun_s(self) -> float:
         """When the oldest place was."""
         return self._places[0][0]
+
+    def error(self) -> float:
+        """The standard error of `moved`, a second: how far the places lie from its line; 0 for two places."""
+        count = len(self._places)
+        if count < 3:
+            return 0.0
+        way = self.moved()
+        mean_s = sum(time_s for time_s, _ in self._places) / count
+        mean_x = sum(place.x for _, place in self._places) / count
+        mean_y = sum(place.y for _, place in self._places) / count
+        apart = sum(
+            (place.x - mean_x - way.x * (time_s - mean_s)) ** 2
+            + (place.y - mean_y - way.y * (time_s - mean_s)) ** 2
+            for time_s, place in self._places
+        )
+        spread = sum((time_s - mean_s) ** 2 for time_s, _ in self._places)
+        return math.sqrt(apart / (count - 2) / spread) if spread > 0.0 else 0.0
 
     def moved(self) -> Point:
         """From the oldest place to the newest, per second: the slope of a least-squares line."""

@@ -1,106 +1,114 @@
-"""What truly happens by rules about how many are in an area: occupancy, absence, intrusion.
+"""What truly happens by rules about how many are in an area: occupancy and absence.
 
-From stays of exact foot points, as `vigil.scene.truth` has them. An event is optional where a detector
-could rightly differ by a moment: where it hangs on somebody who has not been in view for SEEN_S, on a
-span that is within SLACK_S of the duration asked for, or on a gap shorter than that.
+Who is surely in the area and who only possibly is (`vigil.scene.doubt`) gives the least and the most that
+can be counted in each frame. Doubtful is who
+- has been in view for less than SEEN_S, or has been hidden for longer than HIDDEN_S;
+- crosses the edge while hidden;
+- is on the other side for less than SETTLE_S, or for less than GRAZE_S without going further past the edge
+  than the rule's hysteresis;
+- was inside when it went out of view: it counts for as long as a tracker waits for it, and when that is over
+  it has not been there since it was last seen. So fewer than before is noticed late, but with the true time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from vigil.spec import AbsenceRule, IntrusionRule, OccupancyRule
+import numpy as np
+from numpy.typing import NDArray
 
-SLACK_S = 0.6
+from vigil.scene.doubt import JITTER_S, Doubt, beginnings
+from vigil.scene.foot_paths import HIDDEN_S, FootPath, inside, reach, runs
+from vigil.spec import AbsenceRule, OccupancyRule, Point
 
+F64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
 
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """Somebody is in the area. ``known``: in view for long enough before coming in."""
-
-    object_id: int
-    class_name: str
-    start_s: float
-    end_s: float
-    known: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Happened:
-    """One event of an area, not yet a `TruthEvent`."""
-
-    type: str
-    time_s: float
-    object_id: int
-    class_name: str
-    required: bool
+SEEN_S = 1.0
+SETTLE_S = 0.4
+GRAZE_S = 1.0
+AWAITED_S = 3.0  # trackers wait so long for somebody who is out of sight
+PLAIN_HYSTERESIS = 0.01  # of rules that have no such parameter
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """A count holds from start to end; ``sure``: whoever began and ended it was known."""
+def count_events(
+    rule: OccupancyRule | AbsenceRule, paths: Sequence[FootPath], times_s: F64
+) -> list[tuple[str, float, bool]]:
+    """The events of one rule as (type, time, whether it must be told).
 
-    start_s: float
-    end_s: float
-    count: int
-    sure: bool
-
-
-def area_events(
-    rule: OccupancyRule | AbsenceRule | IntrusionRule,
-    stays: Sequence[Stay],
-    *,
-    start_s: float,
-    end_s: float,
-) -> list[Happened]:
-    """The events of one rule in a scene from ``start_s`` to ``end_s``."""
-    if isinstance(rule, IntrusionRule):
-        return [
-            Happened("intrusion", stay.start_s, stay.object_id, stay.class_name, stay.known)
-            for stay in stays
-        ]
-    spans = _spans(stays, start_s=start_s, end_s=end_s)
+    ``paths`` are of everything in view, hidden or not; ``times_s`` (T,) are the scene's frames.
+    """
+    about = [path for path in paths if not rule.classes or path.class_name in rule.classes]
+    count = np.zeros(
+        (3, len(times_s)), np.int64
+    )  # at least, at most, at most with who is waited for
+    for path in about:
+        count += presence(path, rule.polygon, times_s)
+    least, most, awaited = count
     if isinstance(rule, AbsenceRule):
-        return _past("absence", [(s, s.count == 0) for s in spans], rule.duration_s)
-    found = []
-    for kind, limit, sign in (("above", rule.above, 1), ("below", rule.below, -1)):
-        if isinstance(limit, int | float):
-            beyond = [(span, sign * span.count > sign * limit) for span in spans]
-            found += _past(f"occupancy.{kind}", beyond, rule.duration_s)
-    return found
+        kinds = [("absence", Doubt(most == 0, least == 0, noticed=awaited == 0))]
+    else:
+        kinds = []
+        if isinstance(rule.above, int | float):
+            kinds.append(("occupancy.above", Doubt(least > rule.above, awaited > rule.above)))
+        if isinstance(rule.below, int | float):
+            fewer = Doubt(most < rule.below, least < rule.below, noticed=awaited < rule.below)
+            kinds.append(("occupancy.below", fewer))
+    return [
+        (kind, begun.time_s + rule.duration_s, begun.sure)
+        for kind, doubt in kinds
+        for begun in beginnings(doubt, times_s, lasts_s=rule.duration_s, calm_s=2 * SETTLE_S)
+    ]
 
 
-def _spans(stays: Sequence[Stay], *, start_s: float, end_s: float) -> list[_Span]:
-    """The count over time."""
-    turns = sorted(
-        [(stay.start_s, 1, stay.known) for stay in stays]
-        + [(stay.end_s, -1, stay.known) for stay in stays]
-    )
-    spans, count, since_s, sure = [], 0, start_s, False  # nobody is known at the beginning
-    for at_s, step, known in turns:
-        if at_s > since_s:
-            spans.append(_Span(since_s, at_s, count, sure and known))
-        count, since_s, sure = count + step, at_s, known
-    if end_s > since_s:
-        spans.append(_Span(since_s, end_s, count, sure))
-    return spans
+def presence(
+    path: FootPath,
+    polygon: Sequence[Point],
+    times_s: F64,
+    *,
+    hysteresis: float = PLAIN_HYSTERESIS,
+) -> Bool:
+    """Whether an object is in a polygon (none: the picture) at each of the scene's frames: (3, T).
+
+    Surely, possibly, and possibly or waited for.
+    """
+    within = inside(polygon, path.xy) if polygon else np.ones(len(path.xy), bool)
+    doubtful = np.zeros(len(within), bool)  # in or out
+    for low, high, _ in runs(within):
+        lasts_s = path.time_s[min(high, len(within) - 1)] - path.time_s[low]
+        grazes = lasts_s < SETTLE_S or (
+            lasts_s < GRAZE_S
+            and len(polygon) > 0
+            and reach(polygon, path.xy[low:high]).max() < hysteresis
+        )
+        if grazes:
+            doubtful[low:high] = True
+    unknown = path.time_s - path.time_s[0] < SEEN_S  # if in, then perhaps nobody knows
+    waits_s = _hide(path, within, doubtful, unknown)
+    at = np.searchsorted(times_s, path.time_s - 1e-9)
+    sure, possible = np.zeros(len(times_s), bool), np.zeros(len(times_s), bool)
+    sure[at], possible[at] = within & ~doubtful & ~unknown, within | doubtful
+    gaps = np.setdiff1d(np.arange(at[0], at[-1]), at)  # out of view for a moment
+    possible[gaps] = possible[at[np.searchsorted(at, gaps) - 1]]
+    seen = Doubt(sure, possible).blurred(times_s)
+    awaited = seen.possible.copy()
+    for since_s, until_s in waits_s:
+        awaited |= (times_s >= since_s) & (times_s <= until_s + JITTER_S)
+    return np.stack((seen.sure, seen.possible, awaited))
 
 
-def _past(kind: str, spans: Sequence[tuple[_Span, bool]], duration_s: float) -> list[Happened]:
-    """An event for each time that the condition holds for ``duration_s``."""
-    found: list[Happened] = []
-    start_s, sure, last_end_s = 0.0, True, -1e9
-    held = False
-    for span, past in [*spans, (_Span(1e9, 1e9, 0, True), False)]:
-        if past and not held:
-            start_s, sure = span.start_s, span.start_s - last_end_s >= SLACK_S
-            held = True
-        if past:
-            sure &= span.sure
-        elif held:
-            held = False
-            end_s = spans[-1][0].end_s if span.start_s == 1e9 else span.start_s
-            last_end_s, lasts_s = end_s, end_s - start_s
-            if lasts_s >= duration_s - SLACK_S:
-                clear = sure and lasts_s >= duration_s + SLACK_S
-                found.append(Happened(kind, start_s + duration_s, -1, "", clear))
-    return found
+def _hide(path: FootPath, within: Bool, doubtful: Bool, unknown: Bool) -> list[tuple[float, float]]:
+    """Mark what nobody saw, in place; answers when somebody who is out of sight is waited for."""
+    waited = []
+    for low, high, hidden in runs(path.hidden):
+        if not hidden:
+            continue
+        began_s, over_s = float(path.time_s[low]), float(path.time_s[high - 1])
+        if over_s - began_s > HIDDEN_S:
+            unknown[low:] |= path.time_s[low:] < over_s + SEEN_S
+        around = within[max(low - 1, 0) : high + 1]
+        if around.any() and not around.all():
+            doubtful[low:high] = True
+        if within[max(low - 1, 0)]:
+            waited.append((began_s, began_s + AWAITED_S))
+    if within[-1]:
+        waited.append((float(path.time_s[-1]), float(path.time_s[-1]) + AWAITED_S))
+    return waited

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vigil.data import F32
 from vigil.scene.sprite import Placement
@@ -24,6 +25,12 @@ class Journey:
     def end_s(self) -> float:
         """When the figure has arrived, and is gone."""
         return self.start_s + (len(self.xy_m) - 1) * _STEP_S
+
+    def place(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Where the figure is at (T,) times, (T, 2) in metres; before its start and after its end, there."""
+        steps = (times_s - self.start_s) / _STEP_S
+        known = np.arange(len(self.xy_m))
+        return np.stack([np.interp(steps, known, self.xy_m[:, axis]) for axis in (0, 1)], axis=1)
 
     def at(self, time_s: float, *, stride_m: float) -> Placement | None:
         """The figure at a time; None before its start and after its end."""

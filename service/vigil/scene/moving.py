@@ -9,6 +9,7 @@ from vigil.data import U8
 from vigil.scene.backdrop import build_backdrop, stand
 from vigil.scene.compose import Backdrop, Drawn, SceneObject, compose, furnished, gain_at
 from vigil.scene.ground import Layout, draw_layout
+from vigil.scene.journey import Journey
 from vigil.scene.lamps import glows
 from vigil.scene.look import Grain, draw_look
 from vigil.scene.palette import palette_of
@@ -67,6 +68,15 @@ class Scene:
     def frame_count(self) -> int:
         """How many frames there are."""
         return round(self.duration_s * self.fps)
+
+    @property
+    def journeys(self) -> dict[int, Journey]:
+        """The way of every object over the ground; riders go theirs."""
+        return {
+            actor.object_id + part: actor.journey
+            for actor in self.actors
+            for part in range(len(actor.figure.classes))
+        }
 
     def frames(self) -> Iterator[SceneFrame]:
         """Render every frame, in order."""

@@ -1,8 +1,8 @@
 """What truly happens in a scene by zone, line and area rules, from exact foot points at full frame rate.
 
 Written apart from `vigil.rules`, to judge it: geometry here is of exact crossings, without trackers,
-scores or hysteresis. The foot point of an object is the middle of its box's lower edge. An object is in
-view while at least IN_VIEW of its box is inside the picture, whether hidden by others or not.
+scores or hysteresis. Foot points and what is in view: `vigil.scene.foot_paths`; how many are in an area:
+`vigil.scene.area_truth`.
 
 An event is required of whoever watches where
 - the object had been in view for SEEN_S before it, so that a detector had a fair chance to know it;
@@ -16,15 +16,26 @@ past it than the rule's hysteresis, which its specification does not count.
 zone.dwell happens once a stay, where ``dwell_s`` is above 0.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vigil.scene.area_truth import Stay, area_events
+from vigil.scene.area_truth import GRAZE_S, PLAIN_HYSTERESIS, SEEN_S, SETTLE_S, count_events
 from vigil.scene.compose import SceneObject
+from vigil.scene.foot_paths import (
+    LEAST_VISIBLE,
+    FootPath,
+    foot_paths,
+    inside,
+    reach,
+    runs,
+)
+from vigil.scene.journey import Journey
+from vigil.scene.motion_truth import MotionRule, motion_events
 from vigil.spec import (
     AbsenceRule,
     Direction,
@@ -36,20 +47,10 @@ from vigil.spec import (
     ZoneRule,
 )
 
-SEEN_S = 1.0
-SETTLE_S = 0.4
-IN_VIEW = 0.4
-BORDER = 0.005
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
-LEAST_VISIBLE = 0.3  # of an object, to be found
-HIDDEN_S = (
-    1.0  # an object that less is seen of for longer is out of view; the tracker waits for 3 s
-)
 SAME_S = 0.3
-GRAZE_S = 1.0
-PLAIN_HYSTERESIS = 0.01  # of rules that have no such parameter
-GAP_S = 0.5  # an object that is out of view for longer has left
+NO_JOURNEYS: Mapping[int, Journey] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,36 +71,49 @@ class TruthEvent:
     required: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class FootPath:
-    """One object's foot points while it stays in view."""
-
-    object_id: int
-    class_name: str
-    time_s: F64  # (T,)
-    xy: F64  # (T, 2) normalised
-
-
 def truth_events(
-    moments: Iterable[tuple[float, Sequence[SceneObject]]], rules: Sequence[Rule]
+    moments: Iterable[tuple[float, Sequence[SceneObject]]],
+    rules: Sequence[Rule],
+    *,
+    journeys: Mapping[int, Journey] = NO_JOURNEYS,
 ) -> list[TruthEvent]:
-    """The events of zone, line, occupancy, absence and intrusion rules, by time.
+    """The events of rules about objects and their number, by time.
 
-    ``moments`` are every frame's time and objects. Schedules are taken for open.
+    ``moments`` are every frame's time and objects; ``journeys`` the ways of objects over the ground, without
+    which nothing is known of speeds. Schedules are taken for open.
     """
     known = list(moments)
-    start_s = min((time_s for time_s, _ in known), default=0.0)
-    end_s = max((time_s for time_s, _ in known), default=0.0)
-
-    def by(paths: Sequence[FootPath], settle_s: float) -> list[TruthEvent]:
-        return _events(paths, rules, start_s=start_s, end_s=end_s, settle_s=settle_s)
-
+    times_s = np.array([time_s for time_s, _ in known])
     seen, all_paths = foot_paths(known, least_visible=LEAST_VISIBLE), foot_paths(known)
-    events = by(seen, SETTLE_S)
-    for other in (by(all_paths, SETTLE_S), by(seen, 0.0), by(all_paths, 0.0)):
+    events = _events(seen, rules, settle_s=SETTLE_S)
+    for paths, settle_s in ((all_paths, SETTLE_S), (seen, 0.0), (all_paths, 0.0)):
         told = _Known(events)
-        events += [replace(event, required=False) for event in other if event not in told]
+        more = _events(paths, rules, settle_s=settle_s)
+        events += [replace(event, required=False) for event in more if event not in told]
+    events += _counted(all_paths, rules, times_s)
+    events += [
+        TruthEvent(at_s, rule.rule_id, kind, path.object_id, path.class_name, required=required)
+        for rule in rules
+        if isinstance(rule, MotionRule)
+        for path in all_paths
+        for kind, at_s, required in motion_events(rule, path, times_s, journeys)
+    ]
+    end_s = float(times_s.max(initial=0.0))
+    events = [
+        replace(event, required=event.required and event.time_s <= end_s - SEEN_S)
+        for event in events
+    ]
     return sorted(events, key=lambda event: (event.time_s, event.rule_id, event.object_id))
+
+
+def _counted(paths: Sequence[FootPath], rules: Sequence[Rule], times_s: F64) -> list[TruthEvent]:
+    """Events about how many there are, which are about no one object."""
+    return [
+        TruthEvent(at_s, rule.rule_id, kind, -1, "", required=required)
+        for rule in rules
+        if isinstance(rule, OccupancyRule | AbsenceRule)
+        for kind, at_s, required in count_events(rule, paths, times_s)
+    ]
 
 
 class _Known:
@@ -120,106 +134,39 @@ class _Known:
 
 
 def _events(
-    paths: Sequence[FootPath],
-    rules: Sequence[Rule],
-    *,
-    start_s: float,
-    end_s: float,
-    settle_s: float,
+    paths: Sequence[FootPath], rules: Sequence[Rule], *, settle_s: float
 ) -> list[TruthEvent]:
     """The events of these paths; states shorter than ``settle_s`` do not count."""
     events: list[TruthEvent] = []
     for rule in rules:
-        if isinstance(rule, OccupancyRule | AbsenceRule | IntrusionRule):
-            stays = [stay for path in paths for stay in _area_stays(path, rule, settle_s)]
-            events += [
-                TruthEvent(
-                    e.time_s, rule.rule_id, e.type, e.object_id, e.class_name, "", e.required
-                )
-                for e in area_events(rule, stays, start_s=start_s, end_s=end_s)
-            ]
-            continue
-        if not isinstance(rule, ZoneRule | LineRule):
+        if not isinstance(rule, ZoneRule | LineRule | IntrusionRule):
             continue
         for path in paths:
             if rule.classes and path.class_name not in rule.classes:
                 continue
-            if isinstance(rule, ZoneRule):
-                events += _zone_events(path, rule, settle_s)
-            else:
-                events += _line_events(path, rule, settle_s)
-    return [
-        replace(event, required=event.required and event.time_s <= end_s - SEEN_S)
-        for event in events
-    ]
+            match rule:
+                case ZoneRule():
+                    events += _zone_events(path, rule, settle_s)
+                case LineRule():
+                    events += _line_events(path, rule, settle_s)
+                case IntrusionRule():
+                    events += _intrusions(path, rule, settle_s)
+    return events
 
 
-def foot_paths(
-    moments: Iterable[tuple[float, Sequence[SceneObject]]], *, least_visible: float = 0.0
-) -> list[FootPath]:
-    """Each object's path, cut where it is out of view for over half a second.
-
-    With ``least_visible``, where so much of it is hidden by others that less is left is out of view,
-    too, and paths are cut after a second of that.
-    """
-    gap_s = HIDDEN_S if least_visible else GAP_S
-    rows: dict[int, list[tuple[float, float, float]]] = {}
-    names: dict[int, str] = {}
-    done: list[FootPath] = []
-    for time_s, objects in moments:
-        for thing in objects:
-            if thing.in_view < IN_VIEW or thing.visible < least_visible:
-                continue
-            path = rows.setdefault(thing.object_id, [])
-            names[thing.object_id] = thing.class_name
-            if path and time_s - path[-1][0] > gap_s:
-                done.append(_path(thing.object_id, names, path))
-                path.clear()
-            x0, _, x1, y1 = thing.xyxy
-            path.append((time_s, (x0 + x1) / 2, y1))
-    done += [_path(object_id, names, path) for object_id, path in rows.items()]
-    return done
-
-
-def _path(
-    object_id: int, names: dict[int, str], rows: list[tuple[float, float, float]]
-) -> FootPath:
-    table = np.array(rows, np.float64)
-    return FootPath(object_id, names[object_id], table[:, 0], table[:, 1:])
-
-
-def inside(polygon: Sequence[Point], xy: F64) -> Bool:
-    """Which of the (T, 2) points lie in the polygon, by the even-odd rule; edges count as they fall.
-
-    Points on the picture's border, where boxes are cut off, are moved off it: who stands below the picture
-    is in a zone that reaches its lower border.
-    """
-    x, y = np.clip(xy, BORDER, 1.0 - BORDER).T
-    odd = np.zeros(len(xy), bool)
-    for a, b in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
-        if a.y != b.y:
-            crosses = (a.y > y) != (b.y > y)
-            odd ^= crosses & (x < (b.x - a.x) * (y - a.y) / (b.y - a.y) + a.x)
-    return odd
-
-
-def _area_stays(
-    path: FootPath, rule: OccupancyRule | AbsenceRule | IntrusionRule, settle_s: float
-) -> list[Stay]:
-    """When an object is in a rule's area, if the rule is about it."""
-    if rule.classes and path.class_name not in rule.classes:
-        return []
+def _intrusions(path: FootPath, rule: IntrusionRule, settle_s: float) -> list[TruthEvent]:
     within = inside(rule.polygon, path.xy) if rule.polygon else np.ones(len(path.xy), bool)
     first_s, last_s = float(path.time_s[0]), float(path.time_s[-1])
     stays = _stays(path.time_s, within, settle_s)
     clear = _clear(path, rule.polygon, PLAIN_HYSTERESIS, stays)
     return [
-        Stay(
-            object_id=path.object_id,
-            class_name=path.class_name,
-            start_s=start_s,
-            end_s=end_s,
-            known=start_s - first_s >= SEEN_S and end_s < last_s and begins and ends,
+        TruthEvent(
+            start_s,
+            rule.rule_id,
+            "intrusion",
+            path.object_id,
+            path.class_name,
+            required=start_s - first_s >= SEEN_S and end_s < last_s and begins and ends,
         )
         for (start_s, end_s, is_in), begins, ends in zip(stays, clear, clear[1:], strict=False)
         if is_in
@@ -256,11 +203,10 @@ def _stays(time_s: F64, within: Bool, settle_s: float) -> list[tuple[float, floa
 
     A first run that is too short takes the state of the next.
     """
-    edges = [0, *(np.flatnonzero(np.diff(within)) + 1).tolist(), len(within)]
     stays: list[tuple[float, float, bool]] = []
-    for low, high in pairwise(edges):
+    for low, high, is_in in runs(within):
         end_s = float(time_s[min(high, len(time_s) - 1)])
-        stay = (float(time_s[low]), end_s, bool(within[low]))
+        stay = (float(time_s[low]), end_s, is_in)
         if stays and stays[-1][1] - stays[-1][0] < settle_s:
             stays[-1] = (stays[-1][0], end_s, stay[2])  # only the first run can be so short
         elif stays and (end_s - stay[0] < settle_s or stays[-1][2] == stay[2]):
@@ -288,18 +234,7 @@ def _is_graze(
     if not polygon or end_s - start_s >= GRAZE_S:
         return False
     during = (path.time_s >= start_s) & (path.time_s < end_s)
-    return bool(during.any()) and float(_reach(polygon, path.xy[during]).max()) < hysteresis
-
-
-def _reach(polygon: Sequence[Point], xy: F64) -> F64:
-    """How far each of the (T, 2) points is from the polygon's nearest edge, (T,)."""
-    corners = np.array([(p.x, p.y) for p in polygon])
-    along = np.roll(corners, -1, axis=0) - corners
-    to = xy[:, None] - corners
-    part = (to * along).sum(axis=2) / np.maximum((along**2).sum(axis=1), 1e-12)
-    nearest = corners + part.clip(0.0, 1.0)[..., None] * along
-    distances: F64 = np.linalg.norm(xy[:, None] - nearest, axis=2).min(axis=1)
-    return distances
+    return bool(during.any()) and float(reach(polygon, path.xy[during]).max()) < hysteresis
 
 
 def _line_events(path: FootPath, rule: LineRule, settle_s: float) -> list[TruthEvent]:

@@ -33,6 +33,8 @@ class TrackerSettings:
     confirm_score: float = 1.3  # and once their scores, fading by VOTE_MEMORY, add up to this
     lost_s: float = 3.0  # how long an unseen track is kept for its object to come back
     least_similarity: float = 0.1  # buffered IoU that a pair needs
+    faint: float = 0.2  # of its class's threshold; from here on a detection may carry a track on
+    faint_iou: float = 0.45  # IoU with the predicted box, not widened, that it needs for that
     buffer: float = 0.08  # by this part of its size a box is widened for comparison, at least
     buffer_sigmas: float = 1.0  # and by so many standard deviations of its predicted place
     most_buffer: float = 0.8  # but not by more than this part
@@ -43,16 +45,18 @@ class TrackerSettings:
     class_thresholds: tuple[float, ...] = ()  # by class; in place of the three scores, where given
 
     def levels(self) -> F32:
-        """Low, high and start score by class, (3, C); classes beyond the last have its levels.
+        """Faint, low, high and start score by class, (4, C); classes beyond the last have its levels.
 
         In the precision of scores, so that a score that is written like its level reaches it.
         From class thresholds, which are the scores from which a detector's boxes count, a track
         begins a good deal above and goes on at its class's. Measured on PETS with vigil-det-n in
         training (threshold 0.21), beginnings at 1.0 to 1.8 of it and least scores at 0.4 to 1.2, by
-        MOTA and by precision and recall of 200 zones and lines.
+        MOTA and by precision and recall of 200 zones and lines. Fainter ones carry a track on only
+        where they lie: DECISIONS.md. Without class thresholds nothing is faint.
         """
         if not self.class_thresholds:
-            return np.array([[self.low_score], [self.high_score], [self.start_score]], np.float32)
+            low = self.low_score
+            return np.array([[low], [low], [self.high_score], [self.start_score]], np.float32)
         least = np.array(self.class_thresholds, np.float32)
         start = np.minimum(1.4 * least, 0.5 * (1.0 + least))
-        return np.stack((least, 0.9 * start, start)).astype(np.float32)
+        return np.stack((self.faint * least, least, 0.9 * start, start)).astype(np.float32)

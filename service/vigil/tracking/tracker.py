@@ -1,9 +1,10 @@
 """The tracker of one stream's run.
 
-Two-stage association by score (ByteTrack, Zhang et al., ECCV 2022): sure detections are matched to
+Association by score in stages (ByteTrack, Zhang et al., ECCV 2022): sure detections are matched to
 all tracks, unsure ones to what is left of the tracks seen a moment ago. Boxes are compared by an
 IoU that is widened by how uncertain the track's place is, which carries fast objects over the long
-steps of five frames a second and keeps slow ones apart.
+steps of five frames a second and keeps slow ones apart. Last come faint detections, which would not
+count by themselves: they carry a track on where they lie just where it was expected.
 """
 
 import numpy as np
@@ -41,31 +42,35 @@ class Tracker:
     def retune(self, settings: TrackerSettings) -> None:
         """Go on with other settings; the tracks stay as they are."""
         self._settings = settings
-        self._levels = settings.levels()  # (3, C)
+        self._levels = settings.levels()  # (4, C)
         self._motion = Motion(settings.noise)
 
     def advance(self, detections: Detections, *, time_s: float) -> tuple[Track, ...]:
         """Take one frame's detections and return every track that is alive, oldest first.
 
-        ``detections.xyxy`` is normalised to [0, 1] of the picture. ``time_s`` is the frame's time
+        ``detections.xyxy`` is normalised to [0, 1] of the picture; with class thresholds give what is
+        below them, too. ``time_s`` is the frame's time
         in monotonic seconds and never decreases within a run. Tentative and lost tracks are
         returned, too; a lost track that is missing from the next answer was given up.
         """
         before_s, self._time_s = self._time_s, time_s
         self._frame += 1
         last_class = self._levels.shape[1] - 1
-        low, high, start = self._levels[:, np.minimum(detections.class_id, last_class)]
-        worth = detections.score >= low
+        levels = self._levels[:, np.minimum(detections.class_id, last_class)]
+        worth = detections.score >= levels[0]
         if not worth.all():
-            detections, high, start = detections[worth], high[worth], start[worth]
+            detections, levels = detections[worth], levels[:, worth]
+        _, low, high, start = levels
         boxes = _cxcywh(detections)
-        sure = detections.score >= high
+        sure, faint = detections.score >= high, detections.score < low
         free = np.ones(len(boxes), np.bool_)  # (N,), detections that are no track's
         tracks = self._tracks
         if len(tracks):
             area = self._motion.predict(tracks.state, step_s=max(time_s - before_s, 0.0))
             gain = self._gain(detections, boxes, area)
-            rows, columns = self._associate(gain, sure, before_s=before_s)
+            if faint.any():
+                gain[:, faint] = self._faint_gain(detections[faint], boxes[faint])
+            rows, columns = self._associate(gain, sure, faint, before_s=before_s)
             seen = np.zeros(len(tracks), np.bool_)
             if len(rows):
                 seen[rows] = True
@@ -95,7 +100,15 @@ class Tracker:
         gain -= settings.least_similarity
         return gain
 
-    def _associate(self, gain: F64, sure: Bool, *, before_s: float) -> tuple[I64, I64]:
+    def _faint_gain(self, detections: Detections, boxes: F64) -> F64:
+        """The same for faint detections, which have to lie where a track of their class is expected."""
+        tracks = self._tracks
+        gain = buffered_iou(tracks.state[PLACE], boxes, np.zeros(len(tracks)))
+        gain[tracks.votes.argmax(axis=1)[:, None] != detections.class_id] = 0.0
+        gain -= self._settings.faint_iou
+        return gain
+
+    def _associate(self, gain: F64, sure: Bool, faint: Bool, *, before_s: float) -> tuple[I64, I64]:
         """Rows of tracks and the columns of detections that are theirs."""
         tracks = self._tracks
         all_sure, all_known = sure.all(), tracks.confirmed.all()
@@ -105,7 +118,9 @@ class Tracker:
             return pairing.pairs()
         pairing.match(tracks.confirmed, sure)
         if not all_sure:
-            pairing.match(tracks.confirmed & (tracks.seen_s >= before_s), ~sure)
+            seen_before = tracks.confirmed & (tracks.seen_s >= before_s)
+            pairing.match(seen_before, ~sure & ~faint)
+            pairing.match(seen_before, faint)
         if not all_known:
             pairing.match(~tracks.confirmed, sure)
         return pairing.pairs()

@@ -45,3 +45,23 @@ def test_figures_of_several_clips_are_pooled_by_type(monkeypatch):
     assert figures["types"]["line.cross"]["precision_of"] == [2, 4]
     low, high = figures["precision_95"]
     assert low < figures["precision"] < high
+
+
+def test_the_table_of_scenes_says_what_is_required_and_whether_it_is_met(monkeypatch):
+    few = EventScores(
+        matched=((truth(), claim()),) * 99, misses=(), false_alarms=(claim(),), excused=0
+    )
+    short = EventScores(
+        matched=((truth("intrusion"), claim("intrusion")),) * 1000,
+        misses=(truth("intrusion"),) * 100,
+        false_alarms=(),
+        excused=0,
+    )
+    told = iter((few, short))
+    monkeypatch.setattr(evaluate_events, "load_manifest", lambda *args, **more: None)
+    monkeypatch.setattr(evaluate_events._Player, "rendered", lambda *_, **more: next(told))
+    result = CliRunner().invoke(evaluate_events.events, ["--scenes", "2", "--duration", "5"])
+    assert result.exit_code == 0, result.output
+    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
+    assert lines["zone.enter"].rstrip().endswith("0.98 met, on fewer than 1,000 events")
+    assert lines["intrusion"].rstrip().endswith("0.95 not met")

@@ -59,7 +59,35 @@ def test_two_are_more_than_one():
 def test_a_span_about_as_long_as_the_duration_may_be_told_or_not():
     rule = OccupancyRule(rule_id="o", polygon=RIGHT, above=0.0, duration_s=5.8)
     events = truth_events(scene(15, there_and_back), [rule])
-    assert [event.required for event in events] == [False]
+    assert {event.required for event in events} == {False}
+
+
+def test_a_dip_of_a_moment_may_begin_another_event_or_not():
+    rule = OccupancyRule(rule_id="o", polygon=RIGHT, above=0.0, duration_s=1.0)
+
+    def next_one(time_s):
+        return 0.8 if 9.1 <= time_s < 14.0 else 0.2
+
+    events = truth_events(scene(18, there_and_back, next_one), [rule])
+    assert [(e.time_s, e.required) for e in events if e.required] == [
+        (pytest.approx(4.0, abs=0.11), True)
+    ]
+    assert any(abs(e.time_s - 10.1) < 0.5 for e in events if not e.required)
+
+
+def test_who_vanishes_inside_is_counted_while_a_tracker_waits_and_not_missed_by_absence():
+    def vanishes(time_s):
+        return None if time_s >= 9.0 else there_and_back(time_s)
+
+    rule = AbsenceRule(rule_id="a", polygon=RIGHT, duration_s=1.0)
+    assert told(scene(15, vanishes), rule)[-1] == ("absence", 10.0, True)
+
+    def soon(time_s):
+        return 0.8 if time_s >= 11.0 else 0.2
+
+    crowd = OccupancyRule(rule_id="o", polygon=RIGHT, above=1.0, duration_s=0.5)
+    events = truth_events(scene(16, vanishes, soon), [crowd])
+    assert {event.required for event in events} == {False}  # two, while the first is awaited
 
 
 def test_absence_begins_when_the_last_one_leaves():

@@ -9,7 +9,8 @@ from vigil.accuracy.events import score_events
 from vigil.data import Track, TrackState
 from vigil.rules import Moment, RuleSet
 from vigil.scene.compose import SceneObject
-from vigil.scene.truth import IN_VIEW, TruthEvent, inside, truth_events
+from vigil.scene.foot_paths import IN_VIEW, inside
+from vigil.scene.truth import TruthEvent, truth_events
 from vigil.spec import Direction, LineRule, Point, Rule, ZoneRule
 
 LOWER = ZoneRule(

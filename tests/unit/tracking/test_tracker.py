@@ -128,6 +128,26 @@ def test_every_class_has_its_own_threshold():
     assert [track.class_id for track in answers[-1]] == [0]
 
 
+def test_a_faint_detection_carries_a_track_on_only_where_it_is_expected():
+    at, beside = (boxes_at(np.array([[x, 0.5]])) for x in (0.5, 0.53))
+    for place, state in ((at, TrackState.CONFIRMED), (beside, TrackState.LOST)):
+        tracker = Tracker(TrackerSettings(class_thresholds=(0.5,)))
+        follow([detected(at, score=0.9)] * 4, tracker=tracker)
+        (track,) = tracker.advance(detected(place, score=0.15), time_s=0.8)
+        assert (track.track_id, track.state) == (1, state)
+
+
+def test_a_faint_detection_begins_nothing_and_brings_nothing_back():
+    box = boxes_at(np.array([[0.5, 0.5]]))
+    tracker = Tracker(TrackerSettings(class_thresholds=(0.5,)))
+    assert follow([detected(box, score=0.4)] * 4, tracker=tracker) == [()] * 4
+    for time_s in (1.0, 1.2):
+        tracker.advance(detected(box, score=0.9), time_s=time_s)
+    tracker.advance(Detections.empty(), time_s=1.4)
+    (track,) = tracker.advance(detected(box, score=0.4), time_s=1.6)
+    assert track.state is TrackState.LOST
+
+
 def test_a_high_threshold_can_still_be_reached():
     settings = TrackerSettings(class_thresholds=(0.9,))
     answers = follow(
@@ -141,7 +161,7 @@ def test_settings_may_change_while_tracks_go_on():
     tracker = Tracker()
     follow([detected(box, score=0.5)] * 4, tracker=tracker)
     tracker.retune(TrackerSettings(class_thresholds=(0.6,)))
-    (track,) = tracker.advance(detected(box, score=0.5), time_s=0.8)
+    (track,) = tracker.advance(detected(box, score=0.1), time_s=0.8)
     assert (track.track_id, track.state) == (1, TrackState.LOST)
     (track,) = tracker.advance(detected(box, score=0.9), time_s=1.0)
     assert (track.track_id, track.state) == (1, TrackState.CONFIRMED)
