@@ -9,13 +9,16 @@ from vigil.rules import Moment, RuleSet
 from vigil.scene.camera import Camera
 from vigil.scene.compose import SceneObject
 from vigil.scene.moving import Scene
+from vigil.scene.script import HALTS
 from vigil.spec import (
     AbsenceRule,
     DirectionRule,
     GroundPoint,
     IntrusionRule,
     LineRule,
+    LoiteringRule,
     OccupancyRule,
+    ParkingRule,
     Point,
     Rule,
     SpeedRule,
@@ -30,9 +33,27 @@ HALF_LINE = (0.12, 0.3)
 
 
 def random_scene_rules(scene: Scene, *, count: int) -> tuple[Rule, ...]:
-    """Rules of every judged kind in turn, ``count`` in all, the same for the same scene."""
+    """Rules of every kind that a scene of its kind is for in turn, ``count``, the same for the same scene."""
     rng = np.random.default_rng(scene.seed)
+    if scene.kind == HALTS:
+        return tuple(_halt_rule(rng, number) for number in range(count))
     return tuple(_rule(rng, number, scene.camera) for number in range(count))
+
+
+def _halt_rule(rng: np.random.Generator, number: int) -> Rule:
+    """Loitering and parking, by turns."""
+    if number % 2:
+        duration_s = float(rng.uniform(3.0, 6.0))
+        return ParkingRule(
+            rule_id=f"parking-{number}", polygon=_polygon(rng), duration_s=duration_s
+        )
+    return LoiteringRule(
+        rule_id=f"loitering-{number}",
+        polygon=_polygon(rng),
+        duration_s=float(rng.uniform(3.0, 6.0)),
+        radius=float(rng.uniform(0.025, 0.05)),
+        classes=("person",),
+    )
 
 
 def _rule(rng: np.random.Generator, number: int, camera: Camera) -> Rule:

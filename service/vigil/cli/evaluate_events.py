@@ -25,7 +25,7 @@ from vigil.host.sampling import Sampler
 from vigil.logs import configure_logs
 from vigil.scene.compose import SceneObject
 from vigil.scene.moving import Scene
-from vigil.scene.script import KINDS
+from vigil.scene.script import HALTS, KINDS
 from vigil.scene.truth import TruthEvent, truth_events
 from vigil.spec import Rule, Source, StreamSpec
 from vigil.vision.manifest import Manifest, default_model, load_manifest
@@ -64,7 +64,9 @@ Frames = Iterable[tuple[float, U8]]
               help="Rules at random in each scene instead of the usual ones, of every judged kind;"
               " figures from true boxes are added.")  # fmt: skip
 @click.option("--scenes", type=click.IntRange(1, 1000), help="Rendered scenes instead of a video.")
-@click.option("--kind", type=click.Choice(KINDS), help="Kind of the scenes (all in turn).")
+@click.option(
+    "--kind", type=click.Choice((*KINDS, HALTS)), help="Kind of the scenes (all in turn)."
+)
 @click.option("--duration", "duration_s", type=click.FloatRange(5.0), default=40.0,
               show_default=True, help="Seconds of each scene.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 900_000), default=1, show_default=True)
@@ -102,7 +104,7 @@ def events(
     elif video is not None and truth is not None:
         scores = [player.labelled(video, truth, count=count, seed=seed)]
     else:
-        kinds = [kind] if kind else list(KINDS)
+        kinds = [kind] if kind else [*KINDS, HALTS] if random_count else list(KINDS)
         scores = [
             player.rendered(
                 Scene(seed + n, duration_s=duration_s, fps=10.0, kind=kinds[n % len(kinds)]),

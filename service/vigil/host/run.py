@@ -25,6 +25,7 @@ class Thresholds:
     """From which score on an object of each class counts, as an array by class id."""
 
     by_class: np.ndarray[tuple[int], np.dtype[np.float32]]  # (C,); inf for classes not asked for
+    asked: bool = False  # a client named the least score: nothing below it counts for anything
 
     @classmethod
     def of(
@@ -40,7 +41,7 @@ class Thresholds:
             (min_score or threshold) if not classes or name in classes else np.inf
             for name, threshold in zip(model_classes, model_thresholds, strict=True)
         ]
-        return cls(np.array(values, np.float32))
+        return cls(np.array(values, np.float32), asked=min_score > 0.0)
 
     def keep(self, found: Detections) -> Detections:
         """The detections that reach their class's threshold."""
@@ -51,8 +52,9 @@ class Thresholds:
         return found[found.score < self.by_class[found.class_id]]
 
     def tracker_settings(self) -> TrackerSettings:
-        """Tracks begin above their class's threshold and go on at it, or fainter where it fits well."""
-        return TrackerSettings(class_thresholds=tuple(self.by_class.tolist()))
+        """Tracks begin above their class's threshold and go on at it, or below where that fits well."""
+        settings = TrackerSettings(class_thresholds=tuple(self.by_class.tolist()))
+        return replace(settings, faint=1.0) if self.asked else settings
 
 
 class Run:

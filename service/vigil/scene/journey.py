@@ -73,3 +73,16 @@ def travel(
     return Journey(
         start_s, smooth.astype(np.float32), yaw.astype(np.float32), gone.astype(np.float32)
     )
+
+
+def halting(journey: Journey, *, at_m: tuple[float, float], for_s: float) -> Journey:
+    """The same way with a halt of ``for_s`` seconds where it comes nearest to a place."""
+    nearest = int(np.linalg.norm(journey.xy_m - np.array(at_m, np.float32), axis=1).argmin())
+    repeats = np.ones(len(journey.xy_m), np.int64)
+    repeats[nearest] += round(for_s / _STEP_S)
+    return Journey(
+        journey.start_s,
+        np.repeat(journey.xy_m, repeats, axis=0),
+        np.repeat(journey.yaw_rad, repeats),
+        np.repeat(journey.gone_m, repeats),
+    )

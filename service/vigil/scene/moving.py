@@ -13,7 +13,7 @@ from vigil.scene.journey import Journey
 from vigil.scene.lamps import glows
 from vigil.scene.look import Grain, draw_look
 from vigil.scene.palette import palette_of
-from vigil.scene.script import KINDS, Actor, Stage, demo_camera, write_script
+from vigil.scene.script import HALTS, KINDS, Actor, Stage, demo_camera, write_script
 from vigil.scene.sprite import SpriteStore
 from vigil.scene.truth import TruthEvent, truth_events
 from vigil.spec import Rule
@@ -32,7 +32,7 @@ class SceneFrame:
 
 
 class Scene:
-    """A rendered scene. ``kind`` is one of KINDS; ``look`` is day or night.
+    """A rendered scene. ``kind`` is one of KINDS or HALTS; ``look`` is day or night.
 
     Seeds in TEST_SEEDS and in TRAIN_SEEDS (`vigil.scene.palette`) share no backdrop, figure or colour.
     """
@@ -48,8 +48,9 @@ class Scene:
         look: str = "day",
         kind: str = "demo",
     ) -> None:
-        if kind not in KINDS:
-            raise ValueError(f"no kind of scene is called {kind!r}; use one of {', '.join(KINDS)}")
+        if kind not in (*KINDS, HALTS):
+            known = ", ".join((*KINDS, HALTS))
+            raise ValueError(f"no kind of scene is called {kind!r}; use one of {known}")
         rng = np.random.default_rng(seed)
         palette = palette_of(seed)
         self.seed = seed
@@ -150,4 +151,4 @@ def _layout(kind: str, rng: np.random.Generator) -> Layout:
     if kind == "demo":
         near = float(rng.uniform(20, 23))
         return Layout("street", (near, near + 7.0), near + float(rng.uniform(11, 16)))
-    return draw_layout(kind, rng)
+    return draw_layout("yard" if kind == HALTS else kind, rng)

@@ -8,11 +8,13 @@ from vigil.data import F32
 from vigil.scene.camera import Camera
 from vigil.scene.figure import Figure, person, rolling
 from vigil.scene.ground import Layout
-from vigil.scene.journey import Journey, travel
+from vigil.scene.journey import Journey, halting, travel
 from vigil.scene.look import Look
 from vigil.scene.palette import Palette
 
 KINDS = ("demo", "street", "avenue", "plaza", "yard", "hall")
+HALTS = "halts"  # a yard where everybody stops for a while; detectors do not learn from it
+LAST_HALT_S = 12.0  # nobody comes to halt so near the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,9 @@ class Stage:
 
 def write_script(kind: str, stage: Stage, rng: np.random.Generator) -> list[Actor]:
     """The actors of a scene of a kind, in order of their entrance."""
-    ways = _visitors(stage, rng) if kind == "demo" else _passers(stage, rng)
+    ways = {"demo": _visitors, HALTS: _waiters}.get(kind, _passers)(stage, rng)
     casts = [(person(rng, stage.palette, vigour=vigour), way) for vigour, way in ways]
+    casts += _parkers(stage, rng) if kind == HALTS else []
     casts += _traffic(stage, rng, every_s=7.0 if kind == "demo" else 4.0)
     casts.sort(key=lambda cast: cast[1].start_s)
     return [Actor(index * 2 + 1, figure, way) for index, (figure, way) in enumerate(casts)]
@@ -120,6 +123,30 @@ def _passers(stage: Stage, rng: np.random.Generator) -> list[tuple[float, Journe
         speed = 1.35 * vigour * float(rng.uniform(0.9, 1.1))
         ways.append((vigour, travel(corners, speed_mps=speed, start_s=float(start_s))))
     return ways
+
+
+def _waiters(stage: Stage, rng: np.random.Generator) -> list[tuple[float, Journey]]:
+    """People who come in, stand for a while, and go on, one every 3 s."""
+    starts_s = np.arange(0.3, stage.duration_s - LAST_HALT_S, 3.0)
+    return [(1.0, _stop(stage, rng, float(start_s), speed_mps=1.35)) for start_s in starts_s]
+
+
+def _parkers(stage: Stage, rng: np.random.Generator) -> list[tuple[Figure, Journey]]:
+    """Vehicles that do the same, one every 5 s."""
+    cast = []
+    for start_s in np.arange(0.9, stage.duration_s - LAST_HALT_S, 5.0):
+        kind = str(rng.choice(["car", "van", "truck", "motorcycle"], p=[0.6, 0.15, 0.1, 0.15]))
+        way = _stop(stage, rng, float(start_s), speed_mps=float(rng.uniform(3.0, 6.0)))
+        cast.append((rolling(kind, rng, stage.palette, lit=stage.look.night), way))
+    return cast
+
+
+def _stop(stage: Stage, rng: np.random.Generator, start_s: float, *, speed_mps: float) -> Journey:
+    """From one border to a place inside, a halt there, and on to another border."""
+    place = _inside(stage, rng)
+    corners = [_border(stage, rng), place, _border(stage, rng)]
+    way = travel(corners, speed_mps=speed_mps, start_s=start_s)
+    return halting(way, at_m=place, for_s=float(rng.uniform(4.0, 14.0)))
 
 
 def _border(stage: Stage, rng: np.random.Generator) -> tuple[float, float]:

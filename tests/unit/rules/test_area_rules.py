@@ -247,6 +247,14 @@ def test_speed_follows_the_perspective():
     assert far[0].attributes["speed_m_per_s"] == pytest.approx(4.0, rel=0.1)
 
 
+def test_a_shaking_box_is_not_fast():
+    """2.8 m/s and a foot that is up to 0.4 m to one side or the other: some slopes are above 3."""
+    sides = (1, -1, -1, 1, -1, 1, 1, -1, 1, -1, 0, 1, -1, 1, -1, -1, 1, 1, 0, 1)
+    path = drive((0.14, 0.0), len(sides), (0.1, 0.5))
+    shaken = [(x + 0.02 * side, y) for (x, y), side in zip(path, sides, strict=True)]
+    assert walk(rule_set(METRES_20), shaken) == []
+
+
 def test_slow_objects_are_told_too():
     rule = SpeedRule(
         rule_id="s",

@@ -12,6 +12,7 @@ from vigil.scene.compose import SceneObject
 from vigil.scene.film import UnwritableVideo, read_truth, render_to_file
 from vigil.scene.moving import KINDS, Scene
 from vigil.scene.palette import TEST_SEEDS, TRAIN_SEEDS, palette_of
+from vigil.scene.script import HALTS
 from vigil.scene.truth import truth_events
 from vigil.spec import LineRule, Point, Source, ZoneRule
 
@@ -39,7 +40,7 @@ def test_another_seed_gives_another_scene() -> None:
     assert (first.image != other.image).mean() > 0.5
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, HALTS])
 def test_every_kind_renders_by_day_and_night(kind: str) -> None:
     for look in ("day", "night"):
         frames = list(small(5, kind=kind, look=look, duration_s=0.6).frames())
