@@ -14,7 +14,7 @@ DURATION ?=
 HOURS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types floors stubs faults soak density events guide pictures lock sbom image-steps clean
+.PHONY: help install demo test check format lint types floors stubs faults soak compiled density events guide pictures lock sbom image-steps clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ soak: $(STAMP) ## Two hours: does anything grow or get lost? HOURS=, results in 
 events: $(STAMP) ## Long: 1,000 events and more a rule on rendered scenes, from pixels and from true boxes
 	$(BIN)/vigil evaluate events --scenes 24 --duration 40 --random-rules 150
 
+compiled: $(STAMP) ## Long: compile a small detector ahead of time, serve it without a compiler
+	$(BIN)/python -m pytest tests/integration/test_compiled_model.py -m slow
+
 density: $(STAMP) ## Long: eight 1080p25 streams on this machine, measured
 	$(BIN)/vigil bench density --profile main --streams 8 --seconds 60
 
@@ -78,6 +81,7 @@ image-steps: ## Long: the Dockerfile's steps, without Docker, in a clean environ
 	rm -rf build/image && $(PYTHON) -m venv build/image
 	VENV=$(CURDIR)/build/image sh deploy/install.sh torch
 	VENV=$(CURDIR)/build/image sh deploy/install.sh vigil
+	VENV=$(CURDIR)/build/image sh deploy/install.sh compiled
 
 TOOLS := build/tools/bin
 

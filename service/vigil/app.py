@@ -337,7 +337,12 @@ class _Scrape:
         risks = {risk.kind for risk in self.events.risks}
         device = {}
         if ready is not None:
-            device = {"device": ready.device, "precision": ready.precision, "model": ready.model}
+            device = {
+                "device": ready.device,
+                "precision": ready.precision,
+                "form": ready.form,
+                "model": ready.model,
+            }
         return Reading(
             streams=self.fleet.readings(),
             stages=hosts.stages.stages(),
@@ -388,6 +393,7 @@ def model_name(config: Config) -> str:
     if config.model.name:
         return config.model.name
     device = config.model.device
+            compiled=ready.compiled if ready is not None else None,
     if device == "auto":
         device = "cuda" if _NVIDIA_DEVICE.exists() else "cpu"
     return default_model(device, models_dir=models_dir(config))

@@ -163,6 +163,17 @@ class Occurrence:
         return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
 
 
+class CompiledState(StrEnum):
+    """What became of a model's form that was compiled ahead of time."""
+
+    USED = "used"
+    SLOWER = "slower"  # than another form, measured at start
+    DISAGREES = "disagrees"  # with float32
+    ABSENT = "absent"
+    FOREIGN = "foreign"  # made for another processor, torch, input size or other weights
+    UNUSABLE = "unusable"  # damaged, or others could have changed it
+
+
 class StreamState(StrEnum):
     """What a stream is doing."""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from vigil.cli.compile_model import compile_command
 from vigil.cli.describe_model import describe_command
 from vigil.cli.import_model import import_command
 from vigil.cli.output import columns, echo_json
@@ -22,12 +23,13 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON ob
 
 @click.group(epilog="Example: vigil models list")
 def models() -> None:
-    """List, show, describe, verify, import and quantise models."""
+    """List, show, describe, verify, import, quantise and compile models."""
 
 
 models.add_command(import_command)
 models.add_command(describe_command)
 models.add_command(quantise_command)
+models.add_command(compile_command)
 
 
 @models.command("list", epilog="Example: vigil models list --json")

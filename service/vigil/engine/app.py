@@ -378,6 +378,7 @@ def main(fd: int) -> int:
             device=settings.device,
             max_batch=settings.max_batch,
             threads=threads,
+            lanes=engine_threads(settings.threads),
         )
         runner.warm()
         several = ours and runner.device == "cpu"
@@ -411,6 +412,8 @@ def main(fd: int) -> int:
         EngineReady(
             device=runner.device,
             precision=runner.precision,
+            form=runner.form,
+            compiled=runner.compiled,
             model=manifest.name,
             threads=lanes * threads,
             load_s=time.monotonic() - started_s,

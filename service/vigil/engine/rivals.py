@@ -18,11 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from vigil.data import U8
-from vigil.vision.detector import Detector, InferenceNet, Precision
+from vigil.vision.compiled import CompiledNet
+from vigil.vision.compiling import compile_library, plain_net
+from vigil.vision.detector import Detector, Precision
 from vigil.vision.manifest import Manifest
 from vigil.vision.nets.quantised import can_quantise
 from vigil.vision.ranges import load_ranges
-from vigil.vision.weights import load_net
 
 BEST = 100  # boxes a picture
 _AHEAD = 8  # batches that an asynchronous contestant is given at once
@@ -71,12 +72,6 @@ def contestants(
         yield from _openvino(manifest, batch, threads)
 
 
-def _plain(manifest: Manifest, precision: Precision) -> TopBoxes:
-    net = load_net(manifest).for_inference()
-    net.to_precision(getattr(torch, precision))
-    return TopBoxes(InferenceNet(net, input_hw=manifest.input_hw)).eval()
-
-
 def _ours(manifest: Manifest, batch: U8) -> Iterator[Contestant]:
     images, forms = torch.from_numpy(batch), [("eager", "bfloat16"), ("packed", "bfloat16")]
     if can_quantise() and load_ranges(manifest) is not None:
@@ -84,7 +79,7 @@ def _ours(manifest: Manifest, batch: U8) -> Iterator[Contestant]:
     for form, name in forms:
         precision: Precision = "int8" if name == "int8" else "bfloat16"
         net = (
-            _plain(manifest, precision)
+            TopBoxes(plain_net(manifest, "bfloat16")).eval()
             if form == "eager"
             else TopBoxes(Detector(manifest, precision=precision).net).eval()
         )
@@ -100,18 +95,14 @@ def _inference(net: Callable[[Tensor], object], images: Tensor) -> Callable[[], 
 
 
 def _compiled(manifest: Manifest, batch: U8) -> Contestant:
-    """AOTInductor with frozen weights, bfloat16."""
-    import torch._inductor
-
+    """AOTInductor with frozen weights, as the engine serves it."""
     images = torch.from_numpy(batch)
-    with torch.no_grad(), tempfile.TemporaryDirectory(prefix="vigil-compiled-") as folder:
-        package = torch._inductor.aoti_compile_and_package(
-            torch.export.export(_plain(manifest, "bfloat16"), (images,)),
-            package_path=str(Path(folder) / "net.pt2"),
-            inductor_configs={"freezing": True},
-        )
-        net = torch._inductor.aoti_load_package(package)
-    return Contestant("vigil compiled", "bfloat16", _inference(net, images), len(batch))
+    with tempfile.TemporaryDirectory(prefix="vigil-compiled-") as folder:
+        library = Path(folder) / "net.so"
+        compile_library(plain_net(manifest, "bfloat16"), images, library)
+        net = CompiledNet({len(batch): library}, input_hw=manifest.input_hw, runners=1)
+    run = _inference(TopBoxes(net).eval(), images)
+    return Contestant("vigil compiled", "bfloat16", run, len(batch))
 
 
 def _onnxruntime(manifest: Manifest, batch: U8, threads: int) -> Contestant:
@@ -125,9 +116,8 @@ def _onnxruntime(manifest: Manifest, batch: U8, threads: int) -> Contestant:
             warnings.simplefilter(
                 "ignore"
             )  # the exporter that needs no further package is the old one
-            torch.onnx.export(
-                _plain(manifest, "float32"), (torch.from_numpy(batch),), path, dynamo=False
-            )
+            net = TopBoxes(plain_net(manifest, "float32")).eval()
+            torch.onnx.export(net, (torch.from_numpy(batch),), path, dynamo=False)
         session = onnxruntime.InferenceSession(path.read_bytes(), options)
     name = session.get_inputs()[0].name
     return Contestant(
@@ -139,7 +129,7 @@ def _openvino(manifest: Manifest, batch: U8, threads: int) -> Iterator[Contestan
     openvino: Any = importlib.import_module("openvino")
 
     def converted() -> Any:
-        net = _plain(manifest, "float32")
+        net = TopBoxes(plain_net(manifest, "float32")).eval()
         images = torch.from_numpy(batch)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch's tracer, about shapes that do not change

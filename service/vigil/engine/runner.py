@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from vigil.config import shared_threads
-from vigil.data import U8
+from vigil.data import U8, CompiledState
 from vigil.engine.precision import fastest_detector
 from vigil.vision.inferred import Inferred
 from vigil.vision.manifest import Manifest
@@ -17,21 +17,27 @@ class Runner:
     """A detector behind batch-size buckets, so that every size it meets was warmed before.
 
     On CUDA a batch is padded up to its bucket: each size has its own algorithms and graphs there. On a
-    CPU, eager execution takes any size as it is, and padding would be paid for. Once warm, several
-    threads may call `infer` of a model that is ours.
+    CPU, any size is taken as it is, and padding would be paid for. Once warm, up to ``lanes`` threads
+    may call `infer` of a model that is ours.
     """
 
-    def __init__(self, manifest: Manifest, *, device: str, max_batch: int, threads: int) -> None:
+    def __init__(
+        self, manifest: Manifest, *, device: str, max_batch: int, threads: int, lanes: int = 1
+    ) -> None:
         self.manifest = manifest
         self.max_batch = max_batch
         self.device = _resolve(device)
         threads = shared_threads(threads)
         torch.set_num_threads(threads)
-        self._detector: AnyDetector = (
-            fastest_detector(manifest, device=self.device)
-            if manifest.imported is None
-            else open_detector(manifest, device=self.device, threads=threads)
-        )
+        self._detector: AnyDetector
+        self.form = "imported"
+        self.compiled: CompiledState | None = None
+        if manifest.imported is None:
+            choice = fastest_detector(manifest, device=self.device, lanes=lanes)
+            self._detector, self.compiled = choice.detector, choice.compiled
+            self.form = choice.detector.form
+        else:
+            self._detector = open_detector(manifest, device=self.device, threads=threads)
 
     @property
     def precision(self) -> str:

@@ -156,6 +156,7 @@ class EngineKeeper:
                     "engine_ready",
                     device=ready.device,
                     precision=ready.precision,
+                    form=ready.form,
                     model=ready.model,
                     load_s=round(ready.load_s, 2),
                 )

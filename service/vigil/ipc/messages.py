@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from vigil.config import SourcesConfig
-from vigil.data import CropOutcome, Event, OfflineReason, Outcome, StreamState
+from vigil.data import CompiledState, CropOutcome, Event, OfflineReason, Outcome, StreamState
 from vigil.rules.usual import Baseline, Sample
 from vigil.spec import StreamSpec
 
@@ -374,10 +374,12 @@ class DetachHost(Message, frozen=True, kw_only=True):
 
 
 class EngineReady(Message, frozen=True, kw_only=True):
-    """The model is warm; ``device`` and ``precision`` for people. ``threads`` of a CPU compute."""
+    """The model is warm; ``device``, ``precision`` and ``form`` for people. ``threads`` of a CPU compute."""
 
     device: str
     precision: str
+    form: str = "plain"  # packed, compiled or imported
+    compiled: CompiledState | None = None  # None: the device wants none
     model: str
     threads: int = 1
     load_s: float

@@ -21,7 +21,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from vigil.data import CropOutcome, StreamState
+from vigil.data import CompiledState, CropOutcome, StreamState
 from vigil.metrics.accuracy import AccuracyMetrics
 from vigil.metrics.page import BATCH_BUCKETS, BUCKETS_S, OUTCOMES, Account, Distribution
 
@@ -95,6 +95,7 @@ class Reading:
     redis_risks: dict[str, bool]  # each kind of setting that may lose events, true where it is so
     device: dict[str, str]  # of the engine; empty while there is none
     classes: tuple[str, ...]
+    compiled: CompiledState | None = None  # the model's compiled form; None: its device wants none
     certificate_expires_s: float | None = None  # UTC; None: no TLS
     verdicts: Sequence[VerdictReading] = ()
     drift: Sequence[Drift] = ()
@@ -394,6 +395,13 @@ def _verdicts(reading: Reading) -> Iterator[Metric]:
         "vigil_verdict_precision", f"The share {newest} that they found right.", labels=labels
     )
     low = GaugeMetricFamily(
+    if reading.compiled is not None:
+        yield _flags(
+            "vigil_engine_compiled",
+            "1 for what became of the model's form that was compiled ahead of time.",
+            "state",
+            {state.value: state is reading.compiled for state in CompiledState},
+        )
         "vigil_verdict_precision_low", "The lower bound of its 95 % interval.", labels=labels
     )
     high = GaugeMetricFamily(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vigil.data import U8, Detections
 from vigil.errors import DamagedModel, UnknownModel
+from vigil.vision.compiled import CompiledNet
 from vigil.vision.inferred import Inferred
 from vigil.vision.manifest import Manifest
 from vigil.vision.nets.detector_net import Cells, DetectorNet, Predictions, boxes_xyxy, cells
@@ -49,9 +50,8 @@ class InferenceNet(nn.Module):
 class Detector:
     """A net on a device, in a precision. Threads may share it once it has inferred a batch.
 
-    On a CPU the convolutions are packed for oneDNN at once, which a compiler does not better
-    (DECISIONS.md), and ``int8`` needs the model's ranges: without them UnknownModel is raised. On CUDA
-    ``net`` may be replaced by a compiled form of itself.
+    On a CPU the convolutions are packed for oneDNN at once, and ``int8`` needs the model's ranges: without
+    them UnknownModel is raised. A ``compiled`` form of the net takes the place of all that.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Detector:
         precision: Precision = "float32",
         score_floor: float = DEFAULT_SCORE_FLOOR,
         net: DetectorNet | None = None,
+        compiled: CompiledNet | None = None,
         every_type: bool = False,
     ) -> None:
         self.manifest = manifest
@@ -69,15 +70,23 @@ class Detector:
         self.precision = precision
         self.score_floor = score_floor
         self.device = torch.device(device)
-        plain = (net or load_net(manifest)).for_inference()
-        module = InferenceNet(plain, input_hw=manifest.input_hw)
-        if precision == "int8":
-            module.net = _quantised(plain, manifest)
+        self.form = "compiled" if compiled else "packed" if self._packs() else "plain"
+        self.net: nn.Module = compiled or self._laid_out(net or load_net(manifest))
+
+    def _packs(self) -> bool:
+        return self.device.type == "cpu" and can_pack()
+
+    def _laid_out(self, net: DetectorNet) -> nn.Module:
+        """The net in its precision, as the device wants it."""
+        plain = net.for_inference()
+        module = InferenceNet(plain, input_hw=self.manifest.input_hw)
+        if self.precision == "int8":
+            module.net = _quantised(plain, self.manifest)
         else:
-            plain.to_precision(getattr(torch, precision))
-            if self.device.type == "cpu" and can_pack():
-                pack(plain, input_hw=manifest.input_hw)
-        self.net: nn.Module = module.to(self.device).eval()
+            plain.to_precision(getattr(torch, self.precision))
+            if self._packs():
+                pack(plain, input_hw=self.manifest.input_hw)
+        return module.to(self.device).eval()
 
     @property
     def shape(self) -> tuple[int, int, int]:
