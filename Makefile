@@ -74,7 +74,7 @@ density: $(STAMP) ## Long: eight 1080p25 streams on this machine, measured
 guide: $(STAMP) ## Long: follow docs/deploying.md line by line, to an alert for an unplugged camera
 	$(BIN)/python -m pytest tests/integration/test_guide.py
 
-pictures: $(STAMP) ## Long: draw what the dashboards show of a real run into docs/dashboards
+pictures: $(STAMP) ## Long: draw what dashboards and live page show of a real run into docs/dashboards
 	$(BIN)/python -m tests.support.dashboard_pictures docs/dashboards
 
 image-steps: ## Long: the Dockerfile's steps, without Docker, in a clean environment of their own

@@ -16,6 +16,7 @@ import structlog
 
 from vigil.accuracy.interval import Share
 from vigil.api.certificates import Certificates
+from vigil.api.console import Console, Figures
 from vigil.api.guard import Guard
 from vigil.api.server import Past, Security, Server
 from vigil.api.stream_service import DefinitionReader
@@ -227,6 +228,18 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
             troubles=events.troubles,
             guard=secured.guard,
             certificates=secured.certificates,
+            console=(
+                Console(
+                    fleet=fleet,
+                    log=events.log,
+                    guard=secured.guard,
+                    service=_Live(fleet, events, metrics, manifest),
+                    ready=lambda: health.is_serving,
+                    clock=clock,
+                )
+                if config.http.console
+                else None
+            ),
         )
     )
     await fleet.start()
@@ -234,6 +247,31 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
     _announce(state, Addresses(grpc=server.address, http=web.address), stack)
     log.info("listening", grpc=server.address, http=web.address, model=manifest.name)
     return events
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """What the live page shows of the whole service (see `vigil.api.console.Service`)."""
+
+    fleet: LocalFleet
+    events: EventPipeline
+    metrics: ServiceMetrics
+    manifest: Manifest
+
+    def figures(self) -> Figures:
+        ready = self.fleet.hosts.engine.ready
+        return Figures(
+            model=self.manifest.name,
+            device=ready.device if ready else "",
+            precision=ready.precision if ready else "",
+            form=ready.form if ready else "",
+            outbox_events=self.events.outbox.pending().events,
+            redis=self.events.publisher.state.reason or "connected",
+            troubles=self.events.troubles(),
+        )
+
+    def latencies(self) -> dict[float, float]:
+        return self.metrics.latencies()
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +393,7 @@ class _Scrape:
             redis={state: state == redis_state for state in ("connected", *REASONS)},
             redis_risks={kind: kind in risks for kind in RISK_KINDS},
             device=device,
+            compiled=ready.compiled if ready is not None else None,
             classes=self.manifest.classes,
             drift=self.fleet.drift.readings(),
             certificate_expires_s=(
@@ -393,7 +432,6 @@ def model_name(config: Config) -> str:
     if config.model.name:
         return config.model.name
     device = config.model.device
-            compiled=ready.compiled if ready is not None else None,
     if device == "auto":
         device = "cuda" if _NVIDIA_DEVICE.exists() else "cpu"
     return default_model(device, models_dir=models_dir(config))

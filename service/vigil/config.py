@@ -45,9 +45,10 @@ class GrpcConfig(Section, frozen=True, kw_only=True):
 
 
 class HttpConfig(Section, frozen=True, kw_only=True):
-    """Metrics and health over HTTP."""
+    """Metrics, health and the live page over HTTP."""
 
     address: str = "127.0.0.1:9464"
+    console: bool = True  # the live page, at /
     max_connections: Count = 256  # at once; further ones are closed
 
 

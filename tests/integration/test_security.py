@@ -178,7 +178,7 @@ def test_a_password_is_seen_nowhere(guarded: Any, collector: GrpcCollector) -> N
         told += [*states, str(guarded.streams.ListStreams(streams_pb2.ListStreamsRequest()))]
         listed = guarded.events.ListEvents(events_pb2.ListEventsRequest(), timeout=10)
         told += [str(listed), guarded.fetch("/metrics"), process_texts(guarded.vigil.pid)]
-        told += [str(entry) for entry in guarded.entries()]
+        told += [guarded.fetch("/console/view"), *(str(entry) for entry in guarded.entries())]
         collector.wait(lambda trace: attributes_of(trace.root)["vigil.stream_id"] == "watched")
         calls = until(lambda: [one for one in collector.spans() if "AddStream" in one.name])
         told += [str(span) for span in (*collector.spans(), *calls)]

@@ -2,7 +2,7 @@
 
 A service with its default model, cameras of every kind, one of which is unplugged on the way, a golden clip
 and a few verdicts, scraped by a real Prometheus. Each panel is drawn, in its place on the dashboard, from the
-answer to its own query. Not Grafana, which has not been run: its data.
+answer to its own query: Grafana's data, which itself has not been run. And the live page in a browser.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 
-from tests.support import rtsp
+from tests.support import browser, rtsp
 from tests.support.http_camera import HttpServer, mjpeg_camera
 from tests.support.prometheus import DASHBOARDS, Prometheus, filled_in
 from tests.support.site import spec_of
@@ -59,8 +59,10 @@ RULES = [
 def main(folder: Path) -> None:
     """Run, then draw every dashboard into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, running(Path(scratch)) as prometheus:
+    with tempfile.TemporaryDirectory() as scratch, running(Path(scratch)) as (prometheus, page):
         end_s = time.time()
+        if not browser.why_not():
+            browser.photograph(page, folder / "live_page.png")
         for dashboard in DASHBOARDS:
             path = folder / f"{dashboard.stem}.png"
             draw(json.loads(dashboard.read_text()), prometheus, end_s=end_s, path=path)
@@ -68,8 +70,8 @@ def main(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def running(scratch: Path) -> Iterator[Prometheus]:
-    """A Prometheus that has seen a service at work for `SECONDS`."""
+def running(scratch: Path) -> Iterator[tuple[Prometheus, str]]:
+    """A Prometheus that has seen a service at work for `SECONDS`, and the address of that one's live page."""
     films, golden = scratch / "films", scratch / "golden"
     for folder, kind in ((films, "demo"), (golden, "street")):
         folder.mkdir()
@@ -101,7 +103,7 @@ def running(scratch: Path) -> Iterator[Prometheus]:
         )
         channel = stack.enter_context(grpc.insecure_channel(vigil.addresses.grpc))
         play(channel, stack, film=(films / "clip.mp4").as_uri())
-        yield prometheus
+        yield prometheus, f"http://{target}/"
 
 
 def play(channel: grpc.Channel, stack: contextlib.ExitStack, *, film: str) -> None:

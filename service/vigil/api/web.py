@@ -1,4 +1,4 @@
-"""HTTP beside gRPC: metrics for Prometheus, liveness and readiness for whoever runs the service."""
+"""HTTP beside gRPC: metrics for Prometheus, liveness and readiness, the live page for operators."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from vigil.api.certificates import Certificates
+from vigil.api.console import Console
 from vigil.api.guard import Guard
 from vigil.config import HttpConfig, split_address
 from vigil.errors import Unauthenticated
@@ -15,7 +16,7 @@ from vigil.metrics.exposition import CONTENT_TYPE, Registry, render
 
 
 class WebServer:
-    """Serves /metrics, /healthz (the process answers) and /readyz (it analyses frames).
+    """Serves /metrics, /healthz (the process answers), /readyz (it analyses frames) and the live page.
 
     What is wrong with the delivery of events is said by /healthz; it is 200 all the same, because to
     start the service again would mend none of it.
@@ -30,7 +31,9 @@ class WebServer:
         troubles: Callable[[], Sequence[str]],
         guard: Guard,
         certificates: Certificates | None,
+        console: Console | None = None,
     ) -> None:
+        self._console = console
         self._guard = guard
         self._certificates = certificates
         self._config = config
@@ -51,6 +54,8 @@ class WebServer:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
+        if self._console is not None:
+            self._console.add_to(application.router)
         self._runner = web.AppRunner(application, access_log=None)
         await self._runner.setup()
         host, port = split_address(self._config.address)

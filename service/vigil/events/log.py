@@ -1,5 +1,6 @@
 """Reading the event log: pages of the past, and watching it from any cursor on without gap or repeat."""
 
+import contextlib
 import math
 import sqlite3
 from collections.abc import AsyncIterator
@@ -129,6 +130,23 @@ class EventLog:
             )
             events += found
         return Page(events, self._cursor(position), position < last)
+
+    async def newest(self, *, after: str, limit: int) -> tuple[Page, int]:
+        """The newest ``limit`` events after a cursor, and how many between the cursor and them are left out.
+
+        A cursor that is "", or none of the events that are kept, is before all, and nothing is left out.
+        """
+        floor, newest = await self._database.read(
+            partial(self._range, cursor="", start_s=None, end_s=None)
+        )
+        first = max(floor, newest - limit)
+        left_out = 0
+        with contextlib.suppress(CursorExpired, FieldViolation):
+            position = self._parse(after, floor)
+            left_out = max(0, first - position)
+            first = max(first, position)
+        events, position = await self._read(EventFilter(), after=first, last=newest, limit=limit)
+        return Page(events, self._cursor(position), more=False), left_out
 
     async def watch(
         self, where: EventFilter | None = None, *, cursor: str = ""

@@ -195,6 +195,15 @@ class ServiceMetrics:
         """Events are lost."""
         self._dropped.labels(reason).inc(events)
 
+    def latencies(self) -> dict[float, float]:
+        """How many events took up to so many seconds, by bucket."""
+        return {
+            float(sample.labels["le"]): sample.value
+            for family in self._latency.collect()
+            for sample in family.samples
+            if "le" in sample.labels
+        }
+
     # what the fleet and the API tell
 
     def on_restart(self, process: str, reason: str) -> None:
@@ -386,6 +395,13 @@ def _queues(reading: Reading) -> Iterator[Metric]:
         yield InfoMetricFamily(
             "vigil_engine_device", "What the engine runs on.", value=reading.device
         )
+    if reading.compiled is not None:
+        yield _flags(
+            "vigil_engine_compiled",
+            "1 for what became of the model's form that was compiled ahead of time.",
+            "state",
+            {state.value: state is reading.compiled for state in CompiledState},
+        )
 
 
 def _verdicts(reading: Reading) -> Iterator[Metric]:
@@ -395,13 +411,6 @@ def _verdicts(reading: Reading) -> Iterator[Metric]:
         "vigil_verdict_precision", f"The share {newest} that they found right.", labels=labels
     )
     low = GaugeMetricFamily(
-    if reading.compiled is not None:
-        yield _flags(
-            "vigil_engine_compiled",
-            "1 for what became of the model's form that was compiled ahead of time.",
-            "state",
-            {state.value: state is reading.compiled for state in CompiledState},
-        )
         "vigil_verdict_precision_low", "The lower bound of its 95 % interval.", labels=labels
     )
     high = GaugeMetricFamily(
