@@ -13,7 +13,7 @@ from vigil.data import U8
 from vigil.errors import DamagedModel
 from vigil.scene.palette import TEST_SEEDS
 from vigil.scene.still import render_still
-from vigil.vision.crop import Box
+from vigil.vision.crop import Box, cut, square
 from vigil.vision.explain import ClassifierExplainer, DetectorExplainer, Heat
 from vigil.vision.letterbox import Letterbox
 from vigil.vision.manifest import Imported, Manifest, load_manifest
@@ -115,6 +115,30 @@ def test_a_classifier_goes_by_what_it_was_made_for(models: Path) -> None:
     assert 0.5 < heat.score <= 1.0
     surest = shade.explain(np.full((32, 32, 3), 250, np.uint8))
     assert surest.class_id == 1
+
+
+def test_a_crop_s_heat_is_on_the_vehicle_and_its_mirror_image_s_is_the_mirrored_one() -> None:
+    """The shipped classifier looks at a crop both ways: what speaks in either view is one map."""
+    types = load_manifest("vigil-vehicle-type")
+    explainer = ClassifierExplainer(types)
+    picture, box = next(
+        (still.image, thing.xyxy)
+        for seed in range(TEST_SEEDS.start + 40, TEST_SEEDS.start + 60)
+        for still in [render_still(seed, width_px=640, height_px=360)]
+        for thing in still.objects
+        if thing.class_name in types.classes and thing.visible > 0.9
+    )
+    side = types.input_height_px
+    crop: U8 = np.full((side, side, 3), 114, np.uint8)
+    vehicle = square(cut(picture, box), side_px=side)
+    crop[:, : side // 2] = vehicle[:, side // 4 : side // 4 + side // 2]
+    heat = explainer.explain(crop)
+    columns = heat.map.shape[1]
+    assert heat.map[:, : columns // 2].sum() > heat.map[:, columns // 2 :].sum()
+    mirrored = explainer.explain(np.ascontiguousarray(crop[:, ::-1]))
+    assert mirrored.class_id == heat.class_id
+    assert mirrored.score == pytest.approx(heat.score, abs=1e-4)
+    np.testing.assert_allclose(mirrored.map, heat.map[:, ::-1], atol=1e-3)
 
 
 def test_an_imported_graph_is_refused(manifest: Manifest) -> None:
