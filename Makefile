@@ -63,7 +63,8 @@ soak: $(STAMP) ## Two hours: does anything grow or get lost? HOURS=, results in 
 	$(BIN)/python -m tests.soak $(if $(HOURS),--hours $(HOURS))
 
 events: $(STAMP) ## Long: 1,000 events and more a rule on rendered scenes, from pixels and from true boxes
-	$(BIN)/vigil evaluate events --scenes 24 --duration 40 --random-rules 150
+	$(BIN)/vigil evaluate events --scenes 24 --duration 40 --random-rules 280
+	$(BIN)/vigil evaluate events --scenes 24 --duration 40 --random-rules 60 --kind halts
 
 compiled: $(STAMP) ## Long: compile a small detector ahead of time, serve it without a compiler
 	$(BIN)/python -m pytest tests/integration/test_compiled_model.py -m slow

@@ -64,9 +64,8 @@ Frames = Iterable[tuple[float, U8]]
               help="Rules at random in each scene instead of the usual ones, of every judged kind;"
               " figures from true boxes are added.")  # fmt: skip
 @click.option("--scenes", type=click.IntRange(1, 1000), help="Rendered scenes instead of a video.")
-@click.option(
-    "--kind", type=click.Choice((*KINDS, HALTS)), help="Kind of the scenes (all in turn)."
-)
+@click.option("--kind", type=click.Choice((*KINDS, HALTS)),
+              help="Kind of the scenes (all but halts in turn).")  # fmt: skip
 @click.option("--duration", "duration_s", type=click.FloatRange(5.0), default=40.0,
               show_default=True, help="Seconds of each scene.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 900_000), default=1, show_default=True)
@@ -104,7 +103,7 @@ def events(
     elif video is not None and truth is not None:
         scores = [player.labelled(video, truth, count=count, seed=seed)]
     else:
-        kinds = [kind] if kind else [*KINDS, HALTS] if random_count else list(KINDS)
+        kinds = [kind] if kind else list(KINDS)
         scores = [
             player.rendered(
                 Scene(seed + n, duration_s=duration_s, fps=10.0, kind=kinds[n % len(kinds)]),

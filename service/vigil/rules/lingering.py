@@ -16,6 +16,7 @@ from vigil.spec import LoiteringRule, ParkingRule, Point
 LOITERING_UPDATE_S = 10.0
 LOITERING_MEMORY_S = 30.0  # who comes back to the place within this has not left it
 PARKING_MEMORY_S = 120.0  # a bus may hide a parked car for long
+REMEMBERED_PART = 1 / 3  # of the duration: who stayed for less was passing, and is not remembered
 MOST_REMEMBERED = 256  # the oldest gives way
 PARKED_RADIUS = 0.3  # of the size of its box: what a standing vehicle seems to move
 
@@ -101,12 +102,16 @@ class LingeringWatch:
             yield halt.episode.update(moment, at_s=moment.time_s, duration_s=seconds(stayed_s))
 
     def left(self, member: Member, departure: Departure, moment: Moment) -> Iterator[Event]:
-        """Out of sight is remembered for a while; out of the area, loiterers may come back."""
+        """Out of sight is remembered for a while; out of the area, loiterers may come back.
+
+        Not those who were just passing: the next one who comes through the same door is somebody else.
+        """
         halt = self._halts.pop(member.track_id)
         may_return = departure.reason in (Reason.LOST, Reason.CAMERA) or (
             departure.reason is Reason.LEFT and self._radius is not None
         )
-        if may_return:
+        stayed_s = halt.seen_s - halt.since_s
+        if may_return and stayed_s >= REMEMBERED_PART * self.rule.duration_s - TOLERANCE_S:
             self._remembered.append(halt)
             if len(self._remembered) > MOST_REMEMBERED:
                 yield from self._end(self._remembered.pop(0), moment, reason=Reason.LOST)

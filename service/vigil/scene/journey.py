@@ -10,6 +10,7 @@ from vigil.data import F32
 from vigil.scene.sprite import Placement
 
 _STEP_S = 0.04
+_BRAKE_STEPS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,23 @@ def travel(
 
 
 def halting(journey: Journey, *, at_m: tuple[float, float], for_s: float) -> Journey:
-    """The same way with a halt of ``for_s`` seconds where it comes nearest to a place."""
+    """The same way with a halt of ``for_s`` seconds where it comes nearest to a place.
+
+    It slows down to the halt and speeds up after it evenly, over `_BRAKE_STEPS` of its steps.
+    """
     nearest = int(np.linalg.norm(journey.xy_m - np.array(at_m, np.float32), axis=1).argmin())
-    repeats = np.ones(len(journey.xy_m), np.int64)
-    repeats[nearest] += round(for_s / _STEP_S)
-    return Journey(
-        journey.start_s,
-        np.repeat(journey.xy_m, repeats, axis=0),
-        np.repeat(journey.yaw_rad, repeats),
-        np.repeat(journey.gone_m, repeats),
-    )
+    away = np.abs(np.arange(len(journey.xy_m)) - nearest)
+    takes_s = _STEP_S / np.sqrt(np.clip((away + 0.5) / _BRAKE_STEPS, None, 1.0))
+    takes_s[nearest] += for_s
+    at_s = np.cumsum(takes_s) - takes_s  # when each of the places is reached
+    times_s = np.arange(0.0, at_s[-1], _STEP_S)
+    left_s = at_s + np.where(away == 0, for_s, 0.0)  # and left
+    known_s, index = np.sort(np.concatenate((at_s, left_s[[nearest]]))), np.arange(len(at_s))
+    places = np.insert(index, nearest, nearest)
+    where = np.interp(times_s, known_s, places)
+
+    def along(values: F32) -> F32:
+        return np.interp(where, index, values).astype(np.float32)
+
+    xy_m = np.stack([along(journey.xy_m[:, axis]) for axis in (0, 1)], axis=1)
+    return Journey(journey.start_s, xy_m, along(journey.yaw_rad), along(journey.gone_m))

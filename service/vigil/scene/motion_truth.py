@@ -31,7 +31,7 @@ LEAST_DRIVE_S = 1.2  # what lasts less, to be asked for, may be a swing of the f
 SPEED_MARGIN = 0.15
 STILL = 0.004  # of the picture: who moves less in 0.6 s stands
 PARKED_RADIUS = 0.3
-LATEST_HALT_S = 1.6  # when a halt began is doubtful for no longer
+LATEST_HALT_S = 1.8  # when a halt began is doubtful for no longer
 VEHICLES = ("bicycle", "car", "motorcycle", "bus", "truck")
 
 

@@ -284,6 +284,14 @@ def test_a_loiterer_who_leaves_and_comes_back_is_still_one():
     assert happened_s(events[0]) == pytest.approx(4.0)
 
 
+def test_people_who_pass_one_after_the_other_do_not_loiter():
+    rule = LoiteringRule(rule_id="l", polygon=MIDDLE, duration_s=4.0, radius=0.05)
+    frames = []
+    for track_id in range(1, 8):  # each is in the area for 0.8 s, at the same place
+        frames += [(track(place, track_id=track_id),) for place in (OUT, IN, IN, IN, IN, IN, OUT)]
+    assert play(rule_set(rule), frames) == []
+
+
 def test_a_loiterer_whose_track_broke_is_still_one():
     rule = LoiteringRule(rule_id="l", duration_s=4.0, radius=0.05)
     frames = [(track(IN, track_id=1),)] * 10 + [()] * 5 + [(track(IN, track_id=2),)] * 10
