@@ -93,7 +93,7 @@ def halting(journey: Journey, *, at_m: tuple[float, float], for_s: float) -> Jou
     where = np.interp(times_s, known_s, places)
 
     def along(values: F32) -> F32:
-        return np.interp(where, index, values).astype(np.float32)
+        return np.asarray(np.interp(where, index, values), np.float32)
 
     xy_m = np.stack([along(journey.xy_m[:, axis]) for axis in (0, 1)], axis=1)
     return Journey(journey.start_s, xy_m, along(journey.yaw_rad), along(journey.gone_m))
