@@ -175,7 +175,7 @@ function row(stream, now) {
   const rate = element("td", stream.analysed_fps ? stream.analysed_fps.toFixed(1) : "–");
   rate.append(element("small", `of ${plain(stream.detect_fps)}`));
   const picture = element("td", size(stream));
-  if (stream.source_fps) picture.append(element("small", `${plain(stream.source_fps)} a second`));
+  if (stream.source_fps) picture.append(element("small", `at ${plain(stream.source_fps)} fps`));
   made.append(name, state, element("td", span(now - stream.since_s)), rate, picture,
     element("td", stream.reconnects ? `${stream.reconnects}×` : "–"));
   return made;
