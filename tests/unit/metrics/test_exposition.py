@@ -4,7 +4,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from vigil.data import StreamState
+from vigil.data import CompiledState, StreamState
 from vigil.metrics.exposition import CONTENT_TYPE, render
 from vigil.metrics.page import BATCH_BUCKETS, BUCKETS_S, STAGES, Account, Distribution
 from vigil.metrics.service import Reading, ServiceMetrics, StreamReading
@@ -38,6 +38,7 @@ class Fleet:
             redis={"connected": False, "full": True},
             redis_risks={"eviction": True, "persistence": False},
             device={"device": "cpu", "precision": "float32", "model": "vigil-det-n"},
+            compiled=CompiledState.SLOWER,
             classes=("person", "car"),
             certificate_expires_s=1.76e9,
             labels=(("vehicle-type", "bus"), ("vehicle-type", "van")),
@@ -82,6 +83,7 @@ NAMES = [
     "vigil_stream_reconnects_total",
     "vigil_process_restarts_total",
     "vigil_engine_device_info",
+    "vigil_engine_compiled",
     "grpc_server_handled_total",
     "grpc_server_handling_seconds_bucket",
 ]
