@@ -62,7 +62,7 @@ faults: $(STAMP) ## Long: break things in a running service and see them mend
 soak: $(STAMP) ## Two hours: does anything grow or get lost? HOURS=, results in runs/soak
 	$(BIN)/python -m tests.soak $(if $(HOURS),--hours $(HOURS))
 
-events: $(STAMP) ## Long: 1,000 events and more a rule on rendered scenes, from pixels and from true boxes
+events: $(STAMP) ## Long, a quarter of an hour: rules at random on rendered scenes, from pixels and from true boxes
 	$(BIN)/vigil evaluate events --scenes 24 --duration 40 --random-rules 280
 	$(BIN)/vigil evaluate events --scenes 24 --duration 40 --random-rules 60 --kind halts
 
