@@ -70,6 +70,14 @@ def test_what_is_open_at_the_moment_of_some_samples_is_no_growth() -> None:
     assert only(samples).flat
 
 
+def test_a_connection_that_is_away_in_a_few_samples_is_no_growth() -> None:
+    samples = [
+        more(each, "descriptors", by=not 600 < each.at_s < 640)
+        for each in life(1, born_s=0, ends_s=7200)
+    ]
+    assert only(samples).flat
+
+
 def test_lives_too_short_to_be_judged_are_not() -> None:
     assert growth(life(1, born_s=0, ends_s=1100), warm_up_s=WARM_UP_S) == []
 
