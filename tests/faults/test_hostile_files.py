@@ -26,7 +26,7 @@ def peak_mb(pid: int) -> float:
 @pytest.mark.planted(
     "vigil.host.capture:check_size = lambda width_px, height_px: None",
     "vigil.host.pyav_capture:check_size = lambda width_px, height_px: None",
-    caught="bomb.mjpeg|MB more",
+    caught="bomb.mjpeg|tiny.mjpeg|MB more",
 )
 @pytest.mark.parametrize("door", DOORS)
 def test_hostile_files_are_refused_by_a_service_that_does_not_grow(
