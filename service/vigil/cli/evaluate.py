@@ -27,9 +27,10 @@ from vigil.cli.model_options import measured_model
 from vigil.cli.output import columns, echo_json
 from vigil.data import U8
 from vigil.training.labels import CLASSES, read_truth
-from vigil.vision.detector import Precision
+from vigil.vision.compiled import load_compiled
+from vigil.vision.detector import Detector, Precision
 from vigil.vision.manifest import Manifest, default_model, load_manifest
-from vigil.vision.opening import open_detector
+from vigil.vision.opening import AnyDetector, open_detector
 
 _BATCH = 8
 _TIMED_FRAMES = 60
@@ -71,6 +72,9 @@ evaluate.add_command(golden)
     default="bfloat16",
     show_default=True,
 )
+@click.option(
+    "--compiled", is_flag=True, help="What `vigil models compile` made, in its precision."
+)
 @click.option("--time/--no-time", "timed", default=True, help="Measure time a frame, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def detector(
@@ -81,6 +85,7 @@ def detector(
     models_dir: Path | None,
     device: str,
     precision: Precision,
+    compiled: bool,
     timed: bool,
     as_json: bool,
 ) -> None:
@@ -89,9 +94,12 @@ def detector(
         raise click.UsageError("give --data, or --video with --truth")
     name = model or default_model(device, models_dir=models_dir)
     manifest = load_manifest(name, models_dir=models_dir)
-    judge = open_detector(
-        manifest, device=device, precision=precision, score_floor=SCORE_FLOOR, every_type=True
-    )
+    if compiled:
+        judge = _compiled(manifest, device)
+    else:
+        judge = open_detector(
+            manifest, device=device, precision=precision, score_floor=SCORE_FLOOR, every_type=True
+        )
     finder = LetterboxFinder(judge)
     if data is not None:
         result, table = _on_set(finder, data, _thresholds(manifest), timed=timed)
@@ -101,9 +109,19 @@ def detector(
         person = _thresholds(manifest)[CLASSES.index("person")]
         result, table = _on_video(finder, video, truth, person, timed=timed)
     if as_json:
-        echo_json({"model": name, "number_format": precision, "device": device, **result})
+        echo_json({"model": name, "number_format": judge.precision, "device": device, **result})
     else:
         click.echo(table)
+
+
+def _compiled(manifest: Manifest, device: str) -> AnyDetector:
+    """Raises NotCompiled."""
+    if device != "cpu":
+        raise click.UsageError("--compiled is code for this processor; leave --device out")
+    net, precision = load_compiled(manifest, runners=2)  # a frame's thread, and a batch's
+    return Detector(
+        manifest, precision=precision, compiled=net, score_floor=SCORE_FLOOR, every_type=True
+    )
 
 
 def _thresholds(manifest: Manifest) -> tuple[float, ...]:

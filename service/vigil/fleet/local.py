@@ -428,6 +428,8 @@ class LocalFleet:
 
     async def _tell_baselines(self, host: HostKeeper, stream_id: str) -> None:
         """Give a stream's rules the limits that were learnt so far."""
+        if stream_id not in self.book:
+            return  # removed meanwhile
         learnt = await self._baselines.of(self.book.get(stream_id).spec)
         if learnt:
             host.send(TakeBaselines(stream_id=stream_id, baselines=learnt))

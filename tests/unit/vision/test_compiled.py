@@ -154,3 +154,12 @@ def test_what_cannot_be_compiled_is_said(
     assert done.exit_code == 1
     assert says in done.output
     assert not list((tmp_path / name).glob("compiled/*"))
+
+
+def test_what_was_not_compiled_is_not_measured_as_if(manifest: Manifest, tmp_path: Path) -> None:
+    data = tmp_path / "pictures"
+    data.mkdir()
+    order = ["evaluate", "detector", "--compiled", "--data", str(data), "--model", manifest.name]
+    done = CliRunner().invoke(main, [*order, "--models-dir", str(tmp_path)])
+    assert done.exit_code == 1
+    assert f"make it with `vigil models compile {manifest.name}`" in done.output
