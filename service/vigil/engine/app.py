@@ -373,16 +373,16 @@ def main(fd: int) -> int:
         manifest = load_manifest(settings.model, models_dir=Path(settings.models_dir))
         ours = manifest.imported is None
         threads = 1 if ours else shared_threads(settings.threads)
+        cores = engine_threads(settings.threads)
         runner = Runner(
             manifest,
             device=settings.device,
             max_batch=settings.max_batch,
             threads=threads,
-            lanes=engine_threads(settings.threads),
+            lanes=cores,
         )
         runner.warm()
-        several = ours and runner.device == "cpu"
-        lanes = engine_threads(settings.threads) if several else 1
+        lanes = cores if ours and runner.device == "cpu" else 1
         classifiers = open_classifiers(
             settings.classifiers,
             models_dir=Path(settings.models_dir),
