@@ -4,11 +4,12 @@ Specifications: docs/rules/loitering.md, docs/rules/parking.md.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from vigil.data import Event
-from vigil.rules.area import PLAIN_HYSTERESIS, Area, Departure, Member
+from vigil.rules.area import PLAIN_HYSTERESIS, SETTLED_S, Area, Departure, Member
 from vigil.rules.report import TOLERANCE_S, Episode, Reporter, seconds
 from vigil.rules.subject import Moment, Reason, Subject
 from vigil.spec import LoiteringRule, ParkingRule, Point
@@ -16,36 +17,74 @@ from vigil.spec import LoiteringRule, ParkingRule, Point
 LOITERING_UPDATE_S = 10.0
 LOITERING_MEMORY_S = 30.0  # who comes back to the place within this has not left it
 PARKING_MEMORY_S = 120.0  # a bus may hide a parked car for long
-REMEMBERED_PART = 1 / 3  # of the duration: who stayed for less was passing, and is not remembered
+KNOWN_PART = 1 / 3  # of the duration: who stays for less is passing
+MOST_PLACES = 64  # sightings that the beginning of a halt is found among
 MOST_REMEMBERED = 256  # the oldest gives way
 PARKED_RADIUS = 0.3  # of the size of its box: what a standing vehicle seems to move
 
 
 @dataclass(slots=True)
 class _Halt:
-    """An object near one place: a running mean of where it was seen."""
+    """An object near one place, which is the mean of where it was seen since the halt began."""
 
     subject: Subject
-    place: Point
     since_s: float
-    seen_s: float
-    sightings: int = 1
+    seen_s: float  # when it was last at the place
+    sightings: deque[tuple[float, Point]] = field(default_factory=lambda: deque(maxlen=MOST_PLACES))
+    away: list[tuple[float, Point]] = field(default_factory=list)  # those since it was last there
+    count: int = 0
+    sum_x: float = 0.0
+    sum_y: float = 0.0
     episode: Episode | None = None
     told_s: float = 0.0
+    back_s: float = -math.inf  # when it came back, if it was away
+
+    @classmethod
+    def newest(
+        cls, subject: Subject, sightings: Sequence[tuple[float, Point]], radius: float
+    ) -> "_Halt":
+        """The halt that the last of some sightings, in order, belongs to: as long as it can be."""
+        halt = cls(subject, math.inf, -math.inf)
+        for time_s, foot in sightings[-MOST_PLACES:]:
+            halt._count(foot, 1)
+            halt.sightings.append((time_s, foot))
+            halt.since_s, halt.seen_s = min(halt.since_s, time_s), time_s
+            halt._trim(radius)
+            while not halt.is_near(foot, radius):
+                halt._forget_first()
+        return halt
 
     def is_near(self, foot: Point, radius: float) -> bool:
         """Whether a foot point is at this place."""
-        return math.dist(foot, self.place) <= radius
+        return math.dist(foot, (self.sum_x / self.count, self.sum_y / self.count)) <= radius
 
-    def see(self, foot: Point, time_s: float) -> None:
-        """Take a sighting into the mean place."""
-        self.sightings += 1
-        part = 1.0 / self.sightings
-        self.place = Point(
-            self.place.x + part * (foot.x - self.place.x),
-            self.place.y + part * (foot.y - self.place.y),
-        )
+    def see(self, foot: Point, time_s: float, radius: float) -> bool:
+        """Take a sighting; answers whether the object is still at its place."""
+        if not self.is_near(foot, radius):
+            self.away.append((time_s, foot))
+            return time_s - self.away[0][0] < SETTLED_S - TOLERANCE_S
+        self.away.clear()
+        self._count(foot, 1)
+        self.sightings.append((time_s, foot))
         self.seen_s = time_s
+        if self.episode is None:
+            self._trim(radius)
+        return True
+
+    def _trim(self, radius: float) -> None:
+        """Let the halt begin within the radius of what has become its place."""
+        while self.count == len(self.sightings) and not self.is_near(self.sightings[0][1], radius):
+            self._forget_first()
+
+    def _forget_first(self) -> None:
+        _, foot = self.sightings.popleft()
+        self._count(foot, -1)
+        self.since_s = self.sightings[0][0]
+
+    def _count(self, foot: Point, sign: int) -> None:
+        self.count += sign
+        self.sum_x += sign * foot.x
+        self.sum_y += sign * foot.y
 
 
 class LingeringWatch:
@@ -70,26 +109,29 @@ class LingeringWatch:
             same_class = halt.subject.track.class_id == subject.track.class_id
             if same_class and halt.is_near(subject.foot, self._radius_of(subject)):
                 self._remembered.remove(halt)
-                halt.subject = subject
+                halt.subject, halt.back_s = subject, moment.time_s
                 if halt.episode is not None:
                     halt.episode.subject = subject
                 self._halts[member.track_id] = halt
                 return
-        self._halts[member.track_id] = _Halt(subject, subject.foot, member.entered_s, moment.time_s)
+        entered = (member.entered_s, subject.place_at(member.entered_s))
+        self._halts[member.track_id] = _Halt.newest(subject, [entered], self._radius_of(subject))
         yield from ()
 
     def stayed(self, member: Member, moment: Moment) -> Iterator[Event]:
         """See whether it is still near its place, and for how long."""
         halt = self._halts[member.track_id]
-        foot = member.subject.foot
-        if not halt.is_near(foot, self._radius_of(member.subject)):
+        radius = self._radius_of(member.subject)
+        if not halt.see(member.subject.foot, moment.time_s, radius):
             yield from self._end(halt, moment, reason=Reason.LEFT)
-            self._halts[member.track_id] = _Halt(member.subject, foot, moment.time_s, moment.time_s)
+            sightings = (*halt.sightings, *halt.away)
+            self._halts[member.track_id] = _Halt.newest(member.subject, sightings, radius)
             return
-        halt.see(foot, moment.time_s)
-        stayed_s = moment.time_s - halt.since_s
+        stayed_s = halt.seen_s - halt.since_s
         if halt.episode is None:
-            if stayed_s >= self.rule.duration_s - TOLERANCE_S:
+            if stayed_s >= self.rule.duration_s - TOLERANCE_S and self._is_known(
+                halt.seen_s - halt.back_s
+            ):
                 halt.episode = self._reporter.episode(
                     self._kind, rule_id=self.rule.rule_id, edge=self._kind, subject=halt.subject
                 )
@@ -110,8 +152,7 @@ class LingeringWatch:
         may_return = departure.reason in (Reason.LOST, Reason.CAMERA) or (
             departure.reason is Reason.LEFT and self._radius is not None
         )
-        stayed_s = halt.seen_s - halt.since_s
-        if may_return and stayed_s >= REMEMBERED_PART * self.rule.duration_s - TOLERANCE_S:
+        if may_return and self._is_known(halt.seen_s - halt.since_s):
             self._remembered.append(halt)
             if len(self._remembered) > MOST_REMEMBERED:
                 yield from self._end(self._remembered.pop(0), moment, reason=Reason.LOST)
@@ -133,6 +174,10 @@ class LingeringWatch:
         for halt in self._remembered:
             yield from self._end(halt, moment, reason=reason)
         self._remembered.clear()
+
+    def _is_known(self, stayed_s: float) -> bool:
+        """Whether it stayed for long enough not to be just passing."""
+        return stayed_s >= KNOWN_PART * self.rule.duration_s - TOLERANCE_S
 
     def _radius_of(self, subject: Subject) -> float:
         if self._radius is not None:

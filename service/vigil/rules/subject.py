@@ -75,6 +75,13 @@ class Subject:
         """When it was at this part, 0 to 1, of the way from its previous place to its present."""
         return self.previous_s + part * (self.seen_s - self.previous_s)
 
+    def place_at(self, time_s: float) -> Point:
+        """Where it was at a time of its last step; its ends stand for what was before and after."""
+        step_s = self.seen_s - self.previous_s
+        part = min(max((time_s - self.previous_s) / step_s, 0.0), 1.0) if step_s > 0.0 else 1.0
+        x, y = self.previous_foot
+        return Point(x + part * (self.foot.x - x), y + part * (self.foot.y - y))
+
     def next_occurrence(self, rule_id: str, edge: str) -> int:
         """How many events of this edge there were; the one that asks is counted."""
         count = self.counts.get((rule_id, edge), 0)

@@ -3,6 +3,10 @@
 Directions and halts are judged by exact foot points, speeds by the figures' own ways over the ground, in
 metres, which no rule sees. Both are measured over several windows of time: something surely holds where all
 of them say so with a margin, and possibly where any does without.
+
+A halt surely begins when an object is well within the radius of where it then stands still, and was seen
+to be there: one that was hidden as it came to stand is first known to stand when it is seen again. Who
+stands so near to an area's edge that boxes of that size do not tell the side is possibly in it.
 """
 
 from collections.abc import Mapping
@@ -12,7 +16,7 @@ from numpy.typing import NDArray
 
 from vigil.scene.area_truth import presence
 from vigil.scene.doubt import Doubt, beginnings
-from vigil.scene.foot_paths import FootPath
+from vigil.scene.foot_paths import FootPath, reach, runs
 from vigil.scene.journey import Journey
 from vigil.spec import DirectionRule, LoiteringRule, ParkingRule, SpeedRule
 
@@ -31,6 +35,10 @@ LEAST_DRIVE_S = 1.2  # what lasts less, to be asked for, may be a swing of the f
 SPEED_MARGIN = 0.15
 STILL = 0.004  # of the picture: who moves less in 0.6 s stands
 PARKED_RADIUS = 0.3
+SURELY_NEAR = 0.7  # of the radius
+EDGE_SIZES = (
+    0.05  # of the box: nobody can say on which side of an edge that is so near something stands
+)
 LATEST_HALT_S = 1.8  # when a halt began is doubtful for no longer
 VEHICLES = ("bicycle", "car", "motorcycle", "bus", "truck")
 
@@ -103,18 +111,45 @@ def _speeding(
 def _halts(
     rule: LoiteringRule | ParkingRule, path: FootPath, times_s: F64, there: Doubt
 ) -> list[Told]:
-    """A halt surely begins where it stands still, and possibly once it is near that place."""
+    """A halt surely begins where it is seen near its place, and possibly where it begins to linger."""
     kind = "parking" if isinstance(rule, ParkingRule) else "loitering"
     if isinstance(rule, ParkingRule):
         radius = PARKED_RADIUS * path.size
     else:
         radius = np.full(len(path.time_s), rule.radius)
-    still = np.linalg.norm(_speed(path.time_s, path.xy, (-0.3, 0.3)), axis=1) * 0.6 < STILL
-    halts = _within(there, still, _lingers(path, radius, rule.duration_s), path, times_s)
+    lingers = _lingers(path, radius, rule.duration_s)
+    close = np.zeros(len(path.time_s), bool)
+    if rule.polygon:
+        close = reach(rule.polygon, path.xy) < EDGE_SIZES * path.size
+    halts = _within(there, _stands(path, radius) & ~close, lingers, path, times_s)
     return [
         (kind, begun.time_s + rule.duration_s, begun.sure)
         for begun in beginnings(halts, times_s, lasts_s=rule.duration_s, latest_s=LATEST_HALT_S)
     ]
+
+
+def _stands(path: FootPath, radius: F64) -> Bool:
+    """Where it is near a place at which it stands still, from when it was seen there."""
+    still = np.linalg.norm(_speed(path.time_s, path.xy, (-0.3, 0.3)), axis=1) * 0.6 < STILL
+    stands = np.zeros(len(path.time_s), bool)
+    for low, high, stood in runs(still):
+        if not stood:
+            continue
+        place = path.xy[low:high].mean(axis=0)
+        near = np.linalg.norm(path.xy - place, axis=1) < SURELY_NEAR * radius
+        for first, end, is_near in runs(near):
+            if is_near and first < high and low < end:
+                stands[_seen_from(path.hidden, first, low) : end] = True
+    return stands
+
+
+def _seen_from(hidden: Bool, near: int, still: int) -> int:
+    """The index from which it was seen at its place: after the last time it was hidden before it stood."""
+    seen = near
+    for low, high, is_hidden in runs(hidden):
+        if is_hidden and low <= still and high > near:
+            seen = high
+    return seen
 
 
 def _lingers(path: FootPath, radius: F64, duration_s: float) -> Bool:

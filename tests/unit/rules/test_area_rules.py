@@ -292,6 +292,37 @@ def test_people_who_pass_one_after_the_other_do_not_loiter():
     assert play(rule_set(rule), frames) == []
 
 
+def test_a_halt_begins_within_the_radius_of_where_it_then_stands():
+    rule = LoiteringRule(rule_id="l", duration_s=4.0, radius=0.05)
+    slowing = [(0.5 - 0.004 * n * n, 0.5) for n in range(10, 0, -1)]  # 0.464 at 1.4 s
+    events = walk(rule_set(rule), slowing + [IN] * 30)
+    assert [happened_s(event) for event in events[:1]] == pytest.approx([1.4 + 4.0])
+
+
+def test_one_jump_of_the_box_ends_no_halt():
+    rule = LoiteringRule(rule_id="l", duration_s=4.0, radius=0.05)
+    events = walk(rule_set(rule), [IN] * 12 + [OUT] + [IN] * 12)
+    assert told(events) == [("loitering", "new"), ("loitering", "end")]
+    assert happened_s(events[0]) == pytest.approx(4.0)
+
+
+def test_who_walked_out_of_sight_has_not_stood_where_it_is_seen_again():
+    rule = LoiteringRule(rule_id="l", polygon=MIDDLE, duration_s=4.0, radius=0.05)
+    door, gone, there = (0.29, 0.5), (0.305, 0.5), (0.6, 0.5)  # in the area, within its hysteresis
+    seen = [*[(track(door),)] * 3, (track(gone),)]
+    hidden = [(track(gone, state=LOST),)] * 10
+    events = play(rule_set(rule), [*seen, *hidden, *[(track(there),)] * 30])
+    assert happened_s(events[0][1]) == pytest.approx(0.2 * 14 + 4.0)
+
+
+def test_who_passes_where_a_loiterer_has_just_left_is_not_told():
+    rule = LoiteringRule(rule_id="l", polygon=MIDDLE, duration_s=4.0, radius=0.05)
+    frames = [(track(place),) for place in [OUT] + [IN] * 10 + [OUT]]
+    frames += [()] * 20
+    frames += [(track(place, track_id=2),) for place in [OUT] + [IN] * 5 + [OUT] * 5]
+    assert play(rule_set(rule), frames) == []
+
+
 def test_a_loiterer_whose_track_broke_is_still_one():
     rule = LoiteringRule(rule_id="l", duration_s=4.0, radius=0.05)
     frames = [(track(IN, track_id=1),)] * 10 + [()] * 5 + [(track(IN, track_id=2),)] * 10

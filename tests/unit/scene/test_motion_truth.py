@@ -1,5 +1,7 @@
 """What truly happens by direction, speed, loitering and parking rules."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -79,3 +81,24 @@ def test_only_vehicles_park():
     assert truth_events(moments(halting, seconds=15), [rule]) == []
     parked = truth_events(moments(halting, seconds=15, name="car"), [rule])
     assert asked(parked) == [("parking", 8.9)]
+
+
+@pytest.mark.parametrize(("seen_again_s", "required"), [(5.5, True), (8.0, False)])
+def test_when_a_halt_began_that_nobody_saw_begin_is_not_asked_for(seen_again_s, required):
+    rule = ParkingRule(rule_id="p", duration_s=3.0)
+    scene = [
+        (time_s, [replace(thing, visible=0.0 if 4.8 < time_s < seen_again_s else 1.0)])
+        for time_s, (thing,) in moments(halting, seconds=15, name="car")
+    ]
+    events = truth_events(scene, [rule])
+    assert events
+    assert [event.required for event in events if event.required] == [True] * required
+
+
+@pytest.mark.parametrize(("edge_y", "required"), [(0.45, True), (0.498, False)])
+def test_nobody_can_say_on_which_side_of_an_edge_something_stands_that_is_on_it(edge_y, required):
+    polygon = (Point(0.0, edge_y), Point(1.0, edge_y), Point(1.0, 1.0), Point(0.0, 1.0))
+    rule = LoiteringRule(rule_id="l", polygon=polygon, duration_s=4.0, radius=0.03)
+    events = truth_events(moments(halting, seconds=15), [rule])
+    assert events
+    assert any(event.required for event in events) is required
