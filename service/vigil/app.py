@@ -393,7 +393,7 @@ class _Scrape:
             redis={state: state == redis_state for state in ("connected", *REASONS)},
             redis_risks={kind: kind in risks for kind in RISK_KINDS},
             device=device,
-            compiled=ready.compiled if ready is not None else None,
+            compiled=ready.compiled if ready is not None else {},
             classes=self.manifest.classes,
             drift=self.fleet.drift.readings(),
             certificate_expires_s=(

@@ -36,17 +36,26 @@ def test_what_was_compiled_is_served_without_a_compiler(
     assert not shutil.which("g++", path=nowhere["PATH"])
     with open_site(VIGIL_MODEL__FOLDER=str(tmp_path), **nowhere) as site:
         samples = site.scrape()
-        assert samples.value("vigil_engine_compiled", state="used") == 1
-        assert samples.total("vigil_engine_compiled") == 1
-        assert samples.total("vigil_engine_device_info", form="compiled", precision="bfloat16") == 1
+        assert samples.value("vigil_engine_compiled", form="native", state="used") == 1
+        assert samples.value("vigil_engine_compiled", form="compiled", state="slower") == 1
+        assert samples.total("vigil_engine_compiled") == 2
+        assert samples.total("vigil_engine_device_info", form="native", precision="bfloat16") == 1
         _, encoded = cv2.imencode(".png", np.zeros((64, 96, 3), np.uint8))
         request = analysis_pb2.DetectImageRequest(image=encoded.tobytes())
         answer = site.analysis.DetectImage(request, timeout=CALL_TIMEOUT_S).analysis
         assert len(answer.detections) == grid.BOXES
         assert answer.detections[0].score == pytest.approx(grid.SCORE, abs=0.01)
-    (package,) = (tmp_path / grid.NAME / "compiled").iterdir()
-    os.truncate(package / "b4.so", 1000)
+    (library,) = (tmp_path / grid.NAME / "compiled").glob("*/native.so")
+    os.truncate(library, 1000)
     with open_site(VIGIL_MODEL__FOLDER=str(tmp_path), **nowhere) as site:
-        assert site.scrape().value("vigil_engine_compiled", state="unusable") == 1
+        samples = site.scrape()
+        assert samples.value("vigil_engine_compiled", form="native", state="unusable") == 1
+        assert samples.value("vigil_engine_compiled", form="compiled", state="used") == 1
+        assert samples.total("vigil_engine_device_info", form="compiled", precision="bfloat16") == 1
+        assert site.analysis.DetectImage(request, timeout=CALL_TIMEOUT_S).analysis.detections
+    (library,) = (tmp_path / grid.NAME / "compiled").glob("*/b4.so")
+    os.truncate(library, 1000)
+    with open_site(VIGIL_MODEL__FOLDER=str(tmp_path), **nowhere) as site:
+        assert site.scrape().value("vigil_engine_compiled", form="compiled", state="unusable") == 1
         assert "not_compiled" in site.log()
         assert site.analysis.DetectImage(request, timeout=CALL_TIMEOUT_S).analysis.detections

@@ -136,7 +136,12 @@ def _notes(model: str) -> tuple[str, ...]:
     "--size", "sizes", multiple=True, help="Input size, 640x384; the model's where none is given."
 )
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--compile/--no-compile", "compiled", default=True, help="Ours by AOTInductor, too.")
+@click.option(
+    "--compile/--no-compile",
+    "compiled",
+    default=True,
+    help="Ours on kernels of our own and by AOTInductor, too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def engine(
     model: str,

@@ -27,9 +27,11 @@ from vigil.cli.model_options import measured_model
 from vigil.cli.output import columns, echo_json
 from vigil.data import U8
 from vigil.training.labels import CLASSES, read_truth
-from vigil.vision.compiled import load_compiled
+from vigil.vision.compiled import CompiledNet, load_compiled
 from vigil.vision.detector import Detector, Precision
 from vigil.vision.manifest import Manifest, default_model, load_manifest
+from vigil.vision.native.library import load_kernels, native_net, native_precisions
+from vigil.vision.native.net import NativeNet
 from vigil.vision.opening import AnyDetector, open_detector
 
 _BATCH = 8
@@ -75,6 +77,11 @@ evaluate.add_command(golden)
 @click.option(
     "--compiled", is_flag=True, help="What `vigil models compile` made, in its precision."
 )
+@click.option(
+    "--native",
+    is_flag=True,
+    help="Our kernels, as `vigil models compile` built them, in --precision.",
+)
 @click.option("--time/--no-time", "timed", default=True, help="Measure time a frame, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def detector(
@@ -86,6 +93,7 @@ def detector(
     device: str,
     precision: Precision,
     compiled: bool,
+    native: bool,
     timed: bool,
     as_json: bool,
 ) -> None:
@@ -94,8 +102,8 @@ def detector(
         raise click.UsageError("give --data, or --video with --truth")
     name = model or default_model(device, models_dir=models_dir)
     manifest = load_manifest(name, models_dir=models_dir)
-    if compiled:
-        judge = _compiled(manifest, device)
+    if compiled or native:
+        judge = _compiled(manifest, device, precision=precision if native else None)
     else:
         judge = open_detector(
             manifest, device=device, precision=precision, score_floor=SCORE_FLOOR, every_type=True
@@ -114,11 +122,18 @@ def detector(
         click.echo(table)
 
 
-def _compiled(manifest: Manifest, device: str) -> AnyDetector:
-    """Raises NotCompiled."""
+def _compiled(manifest: Manifest, device: str, *, precision: Precision | None) -> AnyDetector:
+    """On our kernels in a precision, else what torch compiled, in its own. Raises NotCompiled."""
     if device != "cpu":
-        raise click.UsageError("--compiled is code for this processor; leave --device out")
-    net, precision = load_compiled(manifest, runners=2)  # a frame's thread, and a batch's
+        raise click.UsageError("code for this processor was asked for; leave --device out")
+    net: NativeNet | CompiledNet
+    if precision is None:
+        net, precision = load_compiled(manifest, runners=2)  # a frame's thread, and a batch's
+    elif precision in native_precisions(manifest):
+        net = native_net(load_kernels(manifest), manifest, precision)
+    else:
+        offered = ", ".join(native_precisions(manifest)) or "none"
+        raise click.UsageError(f"--native runs on this processor in --precision {offered}")
     return Detector(
         manifest, precision=precision, compiled=net, score_floor=SCORE_FLOOR, every_type=True
     )

@@ -10,9 +10,11 @@ import structlog
 import torch
 
 from vigil.data import U8, CompiledState
-from vigil.vision.compiled import NotCompiled, load_compiled
+from vigil.vision.compiled import CompiledNet, NotCompiled, load_compiled
 from vigil.vision.detector import Detector, Precision, probe
 from vigil.vision.manifest import Manifest
+from vigil.vision.native.library import load_kernels, native_net, native_precisions
+from vigil.vision.native.net import NativeNet
 from vigil.vision.nets.quantised import can_quantise
 from vigil.vision.ranges import load_ranges, ranges_path
 
@@ -27,22 +29,31 @@ class Choice:
     """The form of a model that a device runs fastest."""
 
     detector: Detector
-    compiled: (
-        CompiledState | None
-    )  # what became of the compiled one; None: devices like this want none
+    compiled: dict[
+        str, CompiledState
+    ]  # what became of forms that were compiled, where there could be some
 
 
 def fastest_detector(manifest: Manifest, *, device: str, lanes: int = 1) -> Choice:
     """The model on its device, in float32 or a form that was checked and measured to be faster.
 
     bfloat16 where the processor has instructions for it (AVX512-BF16, AMX), int8 where it has VNNI and
-    the model its ranges, float16 on CUDA; on a CPU what was compiled ahead of time, too, for ``lanes``.
+    the model its ranges, float16 on CUDA; on a CPU our own kernels in both, and what torch compiled ahead of
+    time for ``lanes``, where these were made.
     """
     contest = _Contest(Detector(manifest, device=device, precision="float32"))
     for precision in (*candidates(device), *_eight_bits(manifest, device)):
         contest.enter(Detector(manifest, device=device, precision=precision))
-    compiled = _enter_compiled(contest, manifest, lanes) if device == "cpu" else None
-    return Choice(contest.best, compiled)
+    if device != "cpu":
+        return Choice(contest.best, {})
+    entered = {
+        NativeNet.form: _enter_native(contest, manifest),
+        CompiledNet.form: _enter_compiled(contest, manifest, lanes),
+    }
+    return Choice(
+        contest.best,
+        {form: one.seen_from(contest.best) for form, one in entered.items() if one is not None},
+    )
 
 
 class _Contest:
@@ -73,20 +84,58 @@ class _Contest:
         return agrees
 
 
-def _enter_compiled(contest: _Contest, manifest: Manifest, lanes: int) -> CompiledState:
+@dataclass(frozen=True, slots=True)
+class _Entered:
+    """Detectors of one compiled form that were tried, or why there are none."""
+
+    detectors: tuple[Detector, ...] = ()  # that agree with float32
+    missing: CompiledState = CompiledState.DISAGREES
+
+    def seen_from(self, best: Detector) -> CompiledState:
+        if not self.detectors:
+            return self.missing
+        return CompiledState.USED if best in self.detectors else CompiledState.SLOWER
+
+
+def _enter_native(contest: _Contest, manifest: Manifest) -> _Entered | None:
+    """None where this processor, or this net, has no use for our kernels."""
+    wanted = native_precisions(manifest)
+    if not wanted:
+        return None
+    try:
+        kernels = load_kernels(manifest)
+        nets = {precision: native_net(kernels, manifest, precision) for precision in wanted}
+    except NotCompiled as error:
+        log.warning("not_compiled", form=NativeNet.form, state=error.state, detail=str(error))
+        return _Entered(missing=error.state)
+    except ValueError as error:
+        log.info("no_net_for_our_kernels", model=manifest.name, detail=str(error))
+        return None
+    return _entered(
+        contest,
+        [Detector(manifest, precision=precision, compiled=net) for precision, net in nets.items()],
+    )
+
+
+def _enter_compiled(contest: _Contest, manifest: Manifest, lanes: int) -> _Entered:
     try:
         net, precision = load_compiled(manifest, runners=lanes)
     except NotCompiled as error:
-        # nobody need compile what is slower than the 8 bits that run instead
-        missed = error.state is not CompiledState.ABSENT or contest.best.precision != "int8"
+        # nobody need compile what is slower than the kernels or the 8 bits that run instead
+        faster = contest.best.form == NativeNet.form or contest.best.precision == "int8"
+        missed = error.state is not CompiledState.ABSENT or not faster
         level = logging.WARNING if missed else logging.INFO
-        log.log(level, "not_compiled", state=error.state, detail=str(error))
-        return error.state
-    detector = Detector(manifest, precision=precision, compiled=net)
-    if not contest.enter(detector):
-        log.warning("compiled_disagrees", advice=f"`vigil models compile {manifest.name}`")
-        return CompiledState.DISAGREES
-    return CompiledState.USED if contest.best is detector else CompiledState.SLOWER
+        log.log(level, "not_compiled", form=CompiledNet.form, state=error.state, detail=str(error))
+        return _Entered(missing=error.state)
+    return _entered(contest, [Detector(manifest, precision=precision, compiled=net)])
+
+
+def _entered(contest: _Contest, detectors: list[Detector]) -> _Entered:
+    agree = tuple(detector for detector in detectors if contest.enter(detector))
+    if not agree:
+        advice = f"`vigil models compile {detectors[0].manifest.name}`"
+        log.warning("compiled_disagrees", form=detectors[0].form, advice=advice)
+    return _Entered(agree)
 
 
 def probe_pictures(height_px: int, width_px: int) -> U8:

@@ -22,6 +22,9 @@ from vigil.vision.compiled import CompiledNet
 from vigil.vision.compiling import compile_library, plain_net
 from vigil.vision.detector import Detector, Precision
 from vigil.vision.manifest import Manifest
+from vigil.vision.native.building import compile_kernels
+from vigil.vision.native.library import native_net, native_precisions
+from vigil.vision.native.net import Kernels
 from vigil.vision.nets.quantised import can_quantise
 from vigil.vision.ranges import load_ranges
 
@@ -60,11 +63,12 @@ def contestants(
 ) -> Iterator[Contestant]:
     """Everything that can run the manifest's net here, one after the other, on ``threads`` threads.
 
-    ``compiled`` says whether to compile ours, which takes a C++ compiler and half a minute.
+    ``compiled`` says whether to compile ours, both ways, which takes a C++ compiler and half a minute.
     """
     torch.set_num_threads(threads)
     yield from _ours(manifest, batch)
     if compiled:
+        yield from _native(manifest, batch)
         yield _compiled(manifest, batch)
     if importlib.util.find_spec("onnxruntime"):
         yield _onnxruntime(manifest, batch, threads)
@@ -103,6 +107,22 @@ def _compiled(manifest: Manifest, batch: U8) -> Contestant:
         net = CompiledNet({len(batch): library}, input_hw=manifest.input_hw, runners=1)
     run = _inference(TopBoxes(net).eval(), images)
     return Contestant("vigil compiled", "bfloat16", run, len(batch))
+
+
+def _native(manifest: Manifest, batch: U8) -> Iterator[Contestant]:
+    """Our own kernels, in every precision that this processor has."""
+    precisions = native_precisions(manifest)
+    if not precisions:
+        return
+    with tempfile.TemporaryDirectory(prefix="vigil-native-") as folder:
+        library = Path(folder) / "native.so"
+        compile_kernels(library)
+        kernels = Kernels(library)
+    for precision in precisions:
+        net = TopBoxes(native_net(kernels, manifest, precision)).eval()
+        yield Contestant(
+            "vigil native", precision, _inference(net, torch.from_numpy(batch)), len(batch)
+        )
 
 
 def _onnxruntime(manifest: Manifest, batch: U8, threads: int) -> Contestant:

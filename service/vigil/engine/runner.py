@@ -31,7 +31,7 @@ class Runner:
         torch.set_num_threads(threads)
         self._detector: AnyDetector
         self.form = "imported"
-        self.compiled: CompiledState | None = None
+        self.compiled: dict[str, CompiledState] = {}
         if manifest.imported is None:
             choice = fastest_detector(manifest, device=self.device, lanes=lanes)
             self._detector, self.compiled = choice.detector, choice.compiled

@@ -378,8 +378,8 @@ class EngineReady(Message, frozen=True, kw_only=True):
 
     device: str
     precision: str
-    form: str = "plain"  # packed, compiled or imported
-    compiled: CompiledState | None = None  # None: the device wants none
+    form: str = "plain"  # packed, compiled, native or imported
+    compiled: dict[str, CompiledState] = {}  # by form, of those that the device could run
     model: str
     threads: int = 1
     load_s: float

@@ -1,7 +1,7 @@
 """The service's metrics: its own counters, and at each scrape the sums over its children."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -95,7 +95,7 @@ class Reading:
     redis_risks: dict[str, bool]  # each kind of setting that may lose events, true where it is so
     device: dict[str, str]  # of the engine; empty while there is none
     classes: tuple[str, ...]
-    compiled: CompiledState | None = None  # the model's compiled form; None: its device wants none
+    compiled: Mapping[str, CompiledState] = field(default_factory=dict)  # forms of its device
     certificate_expires_s: float | None = None  # UTC; None: no TLS
     verdicts: Sequence[VerdictReading] = ()
     drift: Sequence[Drift] = ()
@@ -395,13 +395,16 @@ def _queues(reading: Reading) -> Iterator[Metric]:
         yield InfoMetricFamily(
             "vigil_engine_device", "What the engine runs on.", value=reading.device
         )
-    if reading.compiled is not None:
-        yield _flags(
+    if reading.compiled:
+        compiled = GaugeMetricFamily(
             "vigil_engine_compiled",
-            "1 for what became of the model's form that was compiled ahead of time.",
-            "state",
-            {state.value: state is reading.compiled for state in CompiledState},
+            "1 for what became of each of the model's forms that are compiled ahead of time.",
+            labels=("form", "state"),
         )
+        for form, found in reading.compiled.items():
+            for state in CompiledState:
+                compiled.add_metric([form, state.value], float(state is found))
+        yield compiled
 
 
 def _verdicts(reading: Reading) -> Iterator[Metric]:

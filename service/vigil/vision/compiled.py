@@ -59,6 +59,8 @@ class CompiledNet(nn.Module):
     than its own it reads past the end.
     """
 
+    form = "compiled"
+
     def __init__(self, libraries: Mapping[int, Path], *, input_hw: tuple[int, int], runners: int):
         super().__init__()
         self._picture = (*input_hw, 3)
@@ -120,11 +122,11 @@ def load_compiled(manifest: Manifest, *, runners: int) -> tuple[CompiledNet, Com
         raise NotCompiled(state, f"{folder} is not there{there}; {_advice(manifest)}")
     try:
         for path in (folder, folder / PACKAGE_FILE):
-            _expect_ours(path)
+            expect_ours(path)
         package = msgspec.json.decode((folder / PACKAGE_FILE).read_bytes(), type=Package)
         _expect_made_for(manifest, package)
         libraries = {
-            size: _checked(folder / Path(library.file).name, library.sha256)
+            size: checked(folder / Path(library.file).name, library.sha256)
             for size, library in package.libraries.items()
         }
         if 1 not in libraries:
@@ -155,8 +157,9 @@ def _expect_made_for(manifest: Manifest, package: Package) -> None:
         raise NotCompiled(CompiledState.FOREIGN, f"it was made for {theirs}, this is {ours}")
 
 
-def _checked(path: Path, sha256: str) -> Path:
-    _expect_ours(path)
+def checked(path: Path, sha256: str) -> Path:
+    """A library that is as it was made, and that nobody else could have changed. Raises NotCompiled."""
+    expect_ours(path)
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
@@ -164,8 +167,8 @@ def _checked(path: Path, sha256: str) -> Path:
     return path
 
 
-def _expect_ours(path: Path) -> None:
-    """Only who could change vigil itself may have written what is run."""
+def expect_ours(path: Path) -> None:
+    """Only who could change vigil itself may have written what is run. Raises NotCompiled."""
     status = path.stat()
     if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
         raise _unusable(

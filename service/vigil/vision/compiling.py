@@ -64,7 +64,7 @@ def compile_package(
             libraries=libraries,
         )
         (folder / PACKAGE_FILE).write_bytes(msgspec.json.encode(package))
-        _publish(folder, target)
+        publish(folder, target)
     return target
 
 
@@ -83,9 +83,7 @@ def compile_library(net: nn.Module, images: Tensor, path: Path) -> None:
     march = _MARCH.get(processor().partition("-")[0])
     if march is None:
         raise CannotCompile(f"nets are compiled for AVX2 and AVX-512 only, this is {processor()}")
-    compiler = os.environ.get("CXX", "g++")  # as torch looks for it
-    if shutil.which(compiler) is None:
-        raise CannotCompile(f"there is no C++ compiler: install {compiler}, or name one in CXX")
+    program = compiler()
     with tempfile.TemporaryDirectory(prefix="vigil-compile-") as scratch:
         library = Path(scratch) / "net.so"
         options = {
@@ -98,8 +96,16 @@ def compile_library(net: nn.Module, images: Tensor, path: Path) -> None:
                 graph = torch.export.export(net, (images,)).module()
                 torch._inductor.aot_compile(graph, (images,), options=options)
         except RuntimeError as error:
-            raise CannotCompile(f"{compiler} or torch failed: {error}") from error
+            raise CannotCompile(f"{program} or torch failed: {error}") from error
         shutil.copyfile(library, path)
+
+
+def compiler() -> str:
+    """The C++ compiler's program. Raises CannotCompile where there is none."""
+    program = os.environ.get("CXX", "g++")  # as torch looks for it
+    if shutil.which(program) is None:
+        raise CannotCompile(f"there is no C++ compiler: install {program}, or name one in CXX")
+    return program
 
 
 @contextmanager
@@ -113,7 +119,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _publish(folder: Path, target: Path) -> None:
+def publish(folder: Path, target: Path) -> None:
     """Put a whole package in its place, readable by all and writable by its owner."""
     for path in (*folder.iterdir(), folder):
         path.chmod(0o755 if path.is_dir() else 0o644)

@@ -13,6 +13,7 @@ from vigil.errors import DamagedModel, UnknownModel
 from vigil.vision.compiled import CompiledNet
 from vigil.vision.inferred import Inferred
 from vigil.vision.manifest import Manifest
+from vigil.vision.native.net import NativeNet
 from vigil.vision.nets.detector_net import Cells, DetectorNet, Predictions, boxes_xyxy, cells
 from vigil.vision.nets.packed import can_pack, pack
 from vigil.vision.nets.quantised import QuantisedNet
@@ -62,7 +63,7 @@ class Detector:
         precision: Precision = "float32",
         score_floor: float = DEFAULT_SCORE_FLOOR,
         net: DetectorNet | None = None,
-        compiled: CompiledNet | None = None,
+        compiled: CompiledNet | NativeNet | None = None,
         every_type: bool = False,
     ) -> None:
         self.manifest = manifest
@@ -70,7 +71,7 @@ class Detector:
         self.precision = precision
         self.score_floor = score_floor
         self.device = torch.device(device)
-        self.form = "compiled" if compiled else "packed" if self._packs() else "plain"
+        self.form = compiled.form if compiled else "packed" if self._packs() else "plain"
         self.net: nn.Module = compiled or self._laid_out(net or load_net(manifest))
 
     def _packs(self) -> bool:

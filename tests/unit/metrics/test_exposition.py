@@ -38,7 +38,7 @@ class Fleet:
             redis={"connected": False, "full": True},
             redis_risks={"eviction": True, "persistence": False},
             device={"device": "cpu", "precision": "float32", "model": "vigil-det-n"},
-            compiled=CompiledState.SLOWER,
+            compiled={"native": CompiledState.USED, "compiled": CompiledState.SLOWER},
             classes=("person", "car"),
             certificate_expires_s=1.76e9,
             labels=(("vehicle-type", "bus"), ("vehicle-type", "van")),
