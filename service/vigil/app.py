@@ -18,7 +18,8 @@ from vigil.accuracy.interval import Share
 from vigil.api.certificates import Certificates
 from vigil.api.console import Console, Figures
 from vigil.api.guard import Guard
-from vigil.api.server import Past, Security, Server
+from vigil.api.past import Past
+from vigil.api.server import Security, Server
 from vigil.api.stream_service import DefinitionReader
 from vigil.api.web import WebServer
 from vigil.clock import SystemClock
@@ -32,6 +33,7 @@ from vigil.events.settings import EventSettings
 from vigil.events.verdicts import Verdicts
 from vigil.fleet.child import check_user
 from vigil.fleet.classifiers import classifier_infos, label_names
+from vigil.fleet.event_pictures import EventPictures
 from vigil.fleet.golden import VirtualCamera
 from vigil.fleet.golden_judge import Judge
 from vigil.fleet.golden_rounds import GoldenRounds
@@ -47,6 +49,7 @@ from vigil.spec import CaptureBackend
 from vigil.store.database import Database
 from vigil.store.history import History
 from vigil.store.registry import Registry
+from vigil.store.snapshots import SnapshotFolder
 from vigil.store.tokens import TokenFile
 from vigil.traces.frames import FrameTraces
 from vigil.vision.manifest import (
@@ -176,6 +179,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
     verdicts = Verdicts(database, clock)
     verdicts.load()
     health = _Health()
+    pictures = await stack.enter_async_context(_event_pictures(config, state, metrics))
     fleet = LocalFleet(
         settings=_fleet_settings(config, manifest, classifiers),
         manifest=manifest,
@@ -187,6 +191,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
         secrets=secrets,
         history=History(database),
         on_traced=traces.frames.take if traces else None,
+        event_pictures=pictures,
     )
     metrics.expose(
         _Scrape(
@@ -196,21 +201,24 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
             verdicts,
             label_names(classifiers),
             secured.certificates,
+            pictures,
         )
     )
+    past = Past(events.log, verdicts, pictures)
     fleet.load()
     stack.push_async_callback(grace.stop, fleet, events)
     server = await stack.enter_async_context(
         Server(
             config.grpc,
             fleet=fleet,
-            past=Past(events.log, verdicts),
+            past=past,
             reader=DefinitionReader(
                 policy=SourcePolicy.of(config.sources, allow_loopback=listens_on_loopback(config)),
                 default_backend=CaptureBackend(config.capture.backend),
                 secrets=secrets,
                 model=manifest.name,
                 classifiers={info.name: info.classes for info in classifiers},
+                snapshots=pictures is not None,
             ),
             security=secured,
             model=manifest.name,
@@ -231,7 +239,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
             console=(
                 Console(
                     fleet=fleet,
-                    log=events.log,
+                    past=past,
                     guard=secured.guard,
                     service=_Live(fleet, events, metrics, manifest),
                     ready=lambda: health.is_serving,
@@ -302,6 +310,25 @@ async def _traces(
 
 
 @contextlib.asynccontextmanager
+async def _event_pictures(
+    config: Config, state: Path, metrics: ServiceMetrics
+) -> AsyncIterator[EventPictures | None]:
+    """Pictures of events are kept while this context lasts, where that is configured."""
+    wanted = config.snapshots
+    if not wanted.enabled:
+        yield None
+        return
+    folder = SnapshotFolder(
+        state / "snapshots",
+        retention_s=wanted.retention_s,
+        max_bytes=wanted.max_bytes,
+        on_deleted=metrics.on_snapshots_deleted,
+    )
+    async with EventPictures(folder, clock=SystemClock(), observer=metrics) as pictures:
+        yield pictures
+
+
+@contextlib.asynccontextmanager
 async def _golden(
     config: Config, fleet: LocalFleet, metrics: ServiceMetrics, manifest: Manifest
 ) -> AsyncIterator[None]:
@@ -365,6 +392,7 @@ class _Scrape:
     verdicts: Verdicts
     labels: tuple[tuple[str, str], ...]
     certificates: Certificates | None
+    pictures: EventPictures | None
 
     def read(self) -> Reading:
         hosts = self.fleet.hosts
@@ -402,6 +430,7 @@ class _Scrape:
             verdicts=self._verdicts({stream.spec.stream_id for stream in self.fleet.book.all()}),
             labels=self.labels,
             crops=hosts.stages.crops(),
+            snapshots=self.pictures.kept if self.pictures is not None else None,
         )
 
     def _verdicts(self, known: set[str]) -> list[VerdictReading]:
@@ -498,6 +527,7 @@ def _fleet_settings(
         read_timeout_s=config.capture.read_timeout_s,
         sources=config.sources,
         trace_ratio=config.traces.sample_ratio if config.traces.endpoint else 0.0,
+        snapshot_px=config.snapshots.max_width_px if config.snapshots.enabled else 0,
         allow_loopback=listens_on_loopback(config),
     )
 

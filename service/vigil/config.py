@@ -156,6 +156,15 @@ class EventsConfig(Section, frozen=True, kw_only=True):
     max_bytes: Annotated[int, msgspec.Meta(ge=MIB)] = 1024 * MIB
 
 
+class SnapshotsConfig(Section, frozen=True, kw_only=True):
+    """Pictures of events, for streams that ask for them. They show people: see docs/snapshots.md."""
+
+    enabled: bool = False
+    retention_s: Seconds = 7 * 86400.0
+    max_bytes: Annotated[int, msgspec.Meta(ge=MIB)] = 1024 * MIB
+    max_width_px: Annotated[int, msgspec.Meta(ge=64, le=4096)] = 1280  # wider ones are made smaller
+
+
 class GoldenConfig(Section, frozen=True, kw_only=True):
     """Labelled clips played as a virtual camera, so that accuracy is measured while it runs."""
 
@@ -196,6 +205,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sources: SourcesConfig = SourcesConfig()
     secrets: SecretsConfig = SecretsConfig()
     events: EventsConfig = EventsConfig()
+    snapshots: SnapshotsConfig = SnapshotsConfig()
     golden: GoldenConfig = GoldenConfig()
     traces: TracesConfig = TracesConfig()
     log: LogConfig = LogConfig()

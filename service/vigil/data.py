@@ -5,9 +5,11 @@ border as messages are msgspec structs.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -131,7 +133,41 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     captured_s: float  # monotonic; latency is measured from here, it is not published
     labels: dict[str, str]
     attributes: Attributes
-    snapshot: str | None = None
+    snapshot: str | None = None  # the name of its picture, see SnapshotName
+
+
+_SNAPSHOT_NAME = re.compile(
+    r"([a-z0-9][a-z0-9_-]{0,62})/(\d{8}T\d{9}Z)-(\d{1,19})-(\d{1,19})\.jpg", re.ASCII
+)
+_SNAPSHOT_TIME = "%Y%m%dT%H%M%S"
+
+
+class SnapshotName(NamedTuple):
+    """What `Event.snapshot` says: gate/20260131T081500250Z-7-1200.jpg, in the order of time by stream."""
+
+    stream_id: str
+    captured_at_s: float  # UTC, to the millisecond
+    run: int
+    seq: int
+
+    def __str__(self) -> str:
+        whole_ms = round(self.captured_at_s * 1000)
+        when = datetime.fromtimestamp(whole_ms // 1000, UTC)
+        time = f"{when:{_SNAPSHOT_TIME}}{whole_ms % 1000:03d}Z"
+        return f"{self.stream_id}/{time}-{self.run}-{self.seq}.jpg"
+
+    @classmethod
+    def parse(cls, text: str) -> "SnapshotName | None":
+        """Read one; None for any other text, whatever it leads to."""
+        found = _SNAPSHOT_NAME.fullmatch(text)
+        if found is None:
+            return None
+        try:
+            when = datetime.strptime(found[2][:15], _SNAPSHOT_TIME).replace(tzinfo=UTC)
+        except ValueError:
+            return None
+        at_s = when.timestamp() + int(found[2][15:18]) / 1000
+        return cls(found[1], at_s, int(found[3]), int(found[4]))
 
 
 @dataclass(frozen=True, slots=True)

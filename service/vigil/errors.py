@@ -91,6 +91,18 @@ class NoFrame(VigilError):
     code = "FAILED_PRECONDITION"
 
 
+class NotKept(VigilError):
+    """Pictures of events are asked for, and the service keeps none."""
+
+    code = "FAILED_PRECONDITION"
+
+
+class UnknownSnapshot(VigilError):
+    """An event has no picture, or it is no longer kept."""
+
+    code = "NOT_FOUND"
+
+
 class Busy(VigilError):
     """More is asked for than can be done at once; try again later."""
 

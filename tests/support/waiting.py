@@ -1,5 +1,6 @@
 """Waiting for a fact that nothing announces."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -16,4 +17,15 @@ def until(fact: Callable[[], Fact], *, timeout_s: float = 10.0, what: str = "the
     while not (value := fact()):
         assert time.monotonic() < deadline_s, f"{what} did not come in {timeout_s:g} s"
         never.wait(_POLL_S)
+    return value
+
+
+async def until_async(
+    fact: Callable[[], Fact], *, timeout_s: float = 10.0, what: str = "the fact"
+) -> Fact:
+    """The same for a fact of the running event loop."""
+    deadline_s = time.monotonic() + timeout_s
+    while not (value := fact()):
+        assert time.monotonic() < deadline_s, f"{what} did not come in {timeout_s:g} s"
+        await asyncio.sleep(_POLL_S)
     return value

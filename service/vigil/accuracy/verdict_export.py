@@ -9,8 +9,7 @@ manifest.csv     as training data have it; annotated_classes is empty, because n
 """
 
 import csv
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vigil.accuracy.detector import read_image
@@ -26,11 +25,14 @@ _MANIFEST = ("file", "source", "width", "height", "boxes", "annotated_classes", 
 
 
 def write_export(
-    folder: Path, verdicts: Sequence[events_pb2.Verdict], *, snapshots: Path | None
+    folder: Path,
+    verdicts: Sequence[events_pb2.Verdict],
+    *,
+    picture_of: Callable[[events_pb2.Verdict], bytes | None],
 ) -> int:
     """Write the folder; gives how many verdicts have a picture.
 
-    An event's ``snapshot`` names a file below ``snapshots``. Raises InvalidConfig where the folder holds
+    ``picture_of`` is asked for the JPEG of events that name one. Raises InvalidConfig where the folder holds
     something already.
     """
     if folder.exists() and any(folder.iterdir()):
@@ -47,30 +49,23 @@ def write_export(
         rows.writerow(_COLUMNS)
         files.writerow(_MANIFEST)
         for verdict in verdicts:
-            picture = _picture(verdict, snapshots)
+            picture = picture_of(verdict) if verdict.event.snapshot else None
             image = ""
             if picture is not None:
-                image = f"{verdict.episode_id}{picture.suffix}"
+                image = f"{verdict.episode_id}.jpg"
                 files.writerow(_write_picture(folder, verdict, picture, image))
                 pictures += 1
             rows.writerow(_row(verdict, image))
     return pictures
 
 
-def _picture(verdict: events_pb2.Verdict, snapshots: Path | None) -> Path | None:
-    """The event's snapshot, if it is there and below the folder."""
-    if snapshots is None or not verdict.event.snapshot:
-        return None
-    path = (snapshots / verdict.event.snapshot).resolve()
-    return path if path.is_relative_to(snapshots.resolve()) and path.is_file() else None
-
-
 def _write_picture(
-    folder: Path, verdict: events_pb2.Verdict, picture: Path, image: str
+    folder: Path, verdict: events_pb2.Verdict, jpeg: bytes, image: str
 ) -> tuple[object, ...]:
-    """Copy a snapshot and write its label; gives its row of the manifest."""
-    height_px, width_px = read_image(picture).shape[:2]
-    shutil.copyfile(picture, folder / "images" / image)
+    """Write a picture and its label; gives its row of the manifest."""
+    path = folder / "images" / image
+    path.write_bytes(jpeg)
+    height_px, width_px = read_image(path).shape[:2]
     label = _label(verdict)
     (folder / "labels" / image).with_suffix(".txt").write_text(label)
     boxes = int(bool(label))

@@ -10,11 +10,12 @@ import msgspec
 from aiohttp import web
 
 from vigil.api.guard import RULES, Caller, Guard
+from vigil.api.past import MAX_EPISODE_ID, Past
 from vigil.api.secrets import shown_uri
 from vigil.clock import Clock
 from vigil.data import StreamState
 from vigil.errors import FieldViolation, Forbidden, VigilError
-from vigil.events.log import EventLog, Logged
+from vigil.events.log import Logged
 from vigil.fleet.contract import Fleet, Stream
 from vigil.metrics.recent import Recent
 
@@ -51,6 +52,7 @@ _WORST_FIRST = (
 )
 _ASKED = "/vigil.v1.StreamService/ListStreams"  # whose rule the page's data have
 _PICTURE = "/vigil.v1.SnapshotService/GetSnapshot"
+_EVENT_PICTURE = "/vigil.v1.SnapshotService/GetEventSnapshot"
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -109,6 +111,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     class_name: str
     score: float | None
+    picture: str  # of which episode there is one; empty: none
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +139,7 @@ class Console:
         self,
         *,
         fleet: Fleet,
-        log: EventLog,
+        past: Past,
         guard: Guard,
         service: Service,
         ready: Callable[[], bool],
@@ -144,7 +147,7 @@ class Console:
     ) -> None:
         self._clock = clock
         self._fleet = fleet
-        self._log = log
+        self._past = past
         self._guard = guard
         self._service = service
         self._ready = ready
@@ -156,6 +159,9 @@ class Console:
             router.add_get(path, _file(name, kind))
         router.add_get("/console/view", self._answering(_ASKED, self._view))
         router.add_get("/console/picture", self._answering(_PICTURE, self._picture))
+        router.add_get(
+            "/console/event-picture", self._answering(_EVENT_PICTURE, self._event_picture)
+        )
 
     def _answering(
         self, rpc: str, answer: Callable[[web.Request, Caller], Awaitable[web.Response]]
@@ -225,7 +231,7 @@ class Console:
     async def _events(self, cursor: str, caller: Caller) -> tuple[list[EventRow], int, str]:
         # Among others' events a tenant's are few: more are looked at, and how many are no concern of theirs.
         limit = MOST_EVENTS * (10 if caller.prefixes else 1)
-        page, missed = await self._log.newest(after=cursor, limit=limit)
+        page, missed = await self._past.log.newest(after=cursor, limit=limit)
         seen = [_event_row(each) for each in page.events if caller.may_see(each.event.stream_id)]
         return seen[-MOST_EVENTS:], 0 if caller.prefixes else missed, page.cursor
 
@@ -235,6 +241,14 @@ class Console:
             raise Forbidden("the token is for other streams")
         shot = await self._fleet.snapshot(stream_id, annotated=True, max_width_px=PICTURE_PX)
         return web.Response(body=shot.jpeg, content_type="image/jpeg")
+
+    async def _event_picture(self, request: web.Request, caller: Caller) -> web.Response:
+        episode_id = request.query.get("episode", "")[:MAX_EPISODE_ID]
+        stream_id = await self._past.verdicts.stream_of(episode_id)
+        if caller.prefixes and (stream_id is None or not caller.may_see(stream_id)):
+            raise Forbidden("the token is for other streams")
+        _, jpeg = await self._past.picture(episode_id)
+        return web.Response(body=jpeg, content_type="image/jpeg")
 
 
 _STATUS = {
@@ -321,4 +335,5 @@ def _event_row(logged: Logged) -> EventRow:
         rule=event.rule_id or "",
         class_name=event.class_name or "",
         score=event.score,
+        picture=event.episode_id if event.snapshot else "",
     )

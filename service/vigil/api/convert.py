@@ -14,6 +14,7 @@ from vigil.rules.usual import Baseline
 from vigil.spec import (
     DEFAULT_MOTION_GAP_S,
     CaptureBackend,
+    EventSnapshots,
     MotionGate,
     Pace,
     SecondStage,
@@ -74,6 +75,10 @@ def spec_from_message(
             for stage in message.second_stages
         ),
         motion_gate=_motion_gate(message.motion_gate),
+        event_snapshots=EventSnapshots(
+            enabled=message.event_snapshots.enabled,
+            rule_ids=tuple(message.event_snapshots.rule_ids),
+        ),
     )
 
 
@@ -113,6 +118,11 @@ def spec_message(spec: StreamSpec) -> streams_pb2.StreamSpec:
         motion_gate=(
             streams_pb2.MotionGate(enabled=True, max_gap=duration(spec.motion_gate.max_gap_s))
             if spec.motion_gate.enabled
+            else None
+        ),
+        event_snapshots=(
+            streams_pb2.EventSnapshots(enabled=True, rule_ids=spec.event_snapshots.rule_ids)
+            if spec.event_snapshots.enabled
             else None
         ),
     )

@@ -8,6 +8,7 @@ from vigil.api.errors import within
 from vigil.api.guard import CALLER
 from vigil.api.lasting import LastingCalls
 from vigil.api.paging import page_size, read_token, write_token
+from vigil.api.past import MAX_EPISODE_ID
 from vigil.api.results import event_message, verdict_message
 from vigil.api.times import utc_s
 from vigil.data import Phase
@@ -17,7 +18,6 @@ from vigil.events.verdicts import VerdictFilter, Verdicts, VerdictValue
 from vigil.v1 import events_pb2, events_pb2_grpc
 
 MAX_FILTER_VALUES = 1000  # of one field
-MAX_EPISODE_ID = 64
 MAX_NOTE = 1024
 _VALUES = {
     events_pb2.Verdict.CORRECT: VerdictValue.CORRECT,

@@ -57,6 +57,10 @@ def _of_first(request: Any) -> str | None:
     return str(request.stream.stream_id) if request.WhichOneof("message") == "stream" else None
 
 
+def _of_episode(request: Any) -> str | None:
+    return str(request.episode_id)
+
+
 def _of_verdict(request: Any) -> str | None:
     return str(request.verdict.episode_id)
 
@@ -77,6 +81,7 @@ RULES = {
     "/vigil.v1.AnalysisService/ClassifyImage": Rule(Role.OPERATOR, "none"),
     "/vigil.v1.AnalysisService/AnalyzeFrames": Rule(Role.OPERATOR, "stream", _of_first),
     "/vigil.v1.SnapshotService/GetSnapshot": Rule(Role.VIEWER, "stream", _of_request),
+    "/vigil.v1.SnapshotService/GetEventSnapshot": Rule(Role.VIEWER, "episode", _of_episode),
     "/vigil.v1.SnapshotService/ExplainDetection": Rule(Role.VIEWER, "stream", _of_request),
 }
 

@@ -15,13 +15,12 @@ from vigil.api.certificates import Certificates
 from vigil.api.event_service import EventService
 from vigil.api.guard import Guard
 from vigil.api.lasting import LastingCalls
+from vigil.api.past import Past
 from vigil.api.snapshot_service import SnapshotService
 from vigil.api.stream_service import DefinitionReader, StreamService
 from vigil.clock import Clock
 from vigil.config import GrpcConfig, split_address
 from vigil.errors import InvalidConfig
-from vigil.events.log import EventLog
-from vigil.events.verdicts import Verdicts
 from vigil.fleet.contract import Fleet
 from vigil.v1 import (
     analysis_pb2,
@@ -52,14 +51,6 @@ class Security:
 
 
 CALLS_SHARE = 0.75  # of the grace; the rest is for streams to end in, and for Redis
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What has happened, and what was said of it."""
-
-    log: EventLog
-    verdicts: Verdicts
 
 
 class Server:
@@ -155,7 +146,7 @@ class Server:
             AnalysisService(fleet=fleet, reader=reader, lasting=lasting, model=self._model), server
         )
         snapshots_pb2_grpc.add_SnapshotServiceServicer_to_server(
-            SnapshotService(fleet=fleet), server
+            SnapshotService(fleet=fleet, past=self._past), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._config.reflection:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from vigil.api.results import snapshot_message
+from vigil.api.past import MAX_EPISODE_ID, Past
+from vigil.api.results import event_message, snapshot_message
 from vigil.errors import FieldViolation, InvalidRequest
 from vigil.fleet.contract import ExplainTarget, Fleet
 from vigil.v1 import snapshots_pb2, snapshots_pb2_grpc
@@ -13,8 +14,9 @@ MAX_WIDTH_PX = 16_384
 class SnapshotService(snapshots_pb2_grpc.SnapshotServiceServicer):
     """Serves what streams see. Errors are raised; `vigil.api.calls` makes statuses of them."""
 
-    def __init__(self, *, fleet: Fleet) -> None:
+    def __init__(self, *, fleet: Fleet, past: Past) -> None:
         self._fleet = fleet
+        self._past = past
 
     async def GetSnapshot(  # noqa: N802 - the contract's name, as all of this class
         self, request: snapshots_pb2.GetSnapshotRequest, context: Any
@@ -28,6 +30,19 @@ class SnapshotService(snapshots_pb2_grpc.SnapshotServiceServicer):
             request.stream_id, annotated=request.annotated, max_width_px=request.max_width_px
         )
         return snapshot_message(snapshot)
+
+    async def GetEventSnapshot(  # noqa: N802
+        self, request: snapshots_pb2.GetEventSnapshotRequest, context: Any
+    ) -> snapshots_pb2.GetEventSnapshotResponse:
+        """The picture that an event was found in."""
+        if not 0 < len(request.episode_id) <= MAX_EPISODE_ID or not request.episode_id.isascii():
+            raise InvalidRequest([FieldViolation("episode_id", "use the episode_id of an event")])
+        published, jpeg = await self._past.picture(request.episode_id)
+        event, event_seq, published_at_s = published
+        return snapshots_pb2.GetEventSnapshotResponse(
+            jpeg=jpeg,
+            event=event_message(event, event_seq=event_seq, published_at_s=published_at_s),
+        )
 
     async def ExplainDetection(  # noqa: N802
         self, request: snapshots_pb2.ExplainDetectionRequest, context: Any

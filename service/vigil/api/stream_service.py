@@ -19,7 +19,7 @@ from vigil.api.lasting import LastingCalls
 from vigil.api.paging import page_size, read_token, write_token
 from vigil.api.secrets import keep_secrets
 from vigil.config import pyav_installed
-from vigil.errors import FieldViolation, InvalidRequest, NotServedYet
+from vigil.errors import FieldViolation, InvalidRequest, NotKept, NotServedYet
 from vigil.fleet.contract import Fleet, Stream
 from vigil.fleet.policy import SourcePolicy
 from vigil.fleet.secrets import SecretReader
@@ -41,12 +41,15 @@ class DefinitionReader:
         model: str,
         secrets: SecretReader | None = None,
         classifiers: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        snapshots: bool = False,
     ) -> None:
+        """``snapshots`` says whether the service keeps pictures of events."""
         self._policy = policy
         self._secrets = secrets or SecretReader()
         self._default_backend = default_backend
         self._model = model
         self.classifiers = classifiers  # name to classes, as loaded
+        self._snapshots = snapshots
 
     def read(self, message: streams_pb2.StreamSpec) -> StreamSpec:
         """A whole definition. Raises InvalidRequest with every field that is wrong, and NotServedYet."""
@@ -98,6 +101,11 @@ class DefinitionReader:
             raise NotServedYet(
                 f"model {spec.model!r} is not served: this service runs {self._model!r} for all "
                 "streams; leave the field empty"
+            )
+        if spec.event_snapshots.enabled and "event_snapshots" in fields and not self._snapshots:
+            raise NotKept(
+                "event_snapshots: this service keeps no pictures of events; set snapshots.enabled in its"
+                " configuration, or leave the field out"
             )
 
     def _unloaded(self, spec: StreamSpec) -> Iterator[FieldViolation]:

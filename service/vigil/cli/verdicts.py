@@ -3,17 +3,20 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import grpc
 
 from vigil.accuracy.verdict_export import write_export
-from vigil.cli.client import address_option, call, connected
+from vigil.cli.client import TIMEOUT_S, address_option, call, connected
 from vigil.cli.events import Moment
 from vigil.cli.output import as_dict, columns, echo_json
-from vigil.v1 import events_pb2
+from vigil.v1 import events_pb2, snapshots_pb2
 from vigil.v1.events_pb2_grpc import EventServiceStub
+from vigil.v1.snapshots_pb2_grpc import SnapshotServiceStub
 
 F = TypeVar("F", bound=Callable[..., Any])
 PAGE = 500
@@ -82,11 +85,6 @@ def list_(
     required=True,
     help="A folder that is made, or empty.",
 )
-@click.option(
-    "--snapshots",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Where the events' snapshots lie.",
-)
 def export(
     address: str,
     streams: tuple[str, ...],
@@ -94,14 +92,26 @@ def export(
     start_s: float | None,
     end_s: float | None,
     output: Path,
-    snapshots: Path | None,
 ) -> None:
-    """Write verdicts as a table, and as labelled pictures where their events have snapshots."""
+    """Write verdicts as a table, and as labelled pictures where their events have pictures."""
     found = list(_found(address, _request(streams, types, start_s, end_s)))
-    pictures = write_export(output, found, snapshots=snapshots)
+    with connected(address) as channel:
+        stub = SnapshotServiceStub(channel)
+        pictures = write_export(output, found, picture_of=partial(_picture, stub))
     values = Counter(events_pb2.Verdict.Value.Name(verdict.value).lower() for verdict in found)
     counts = ", ".join(f"{count} {value}" for value, count in values.most_common()) or "none"
     click.echo(f"{len(found)} verdicts ({counts}), {pictures} with a picture: {output}", err=True)
+
+
+def _picture(stub: SnapshotServiceStub, verdict: events_pb2.Verdict) -> bytes | None:
+    """The JPEG of the event that a verdict is about; None where there is none, or no longer."""
+    request = snapshots_pb2.GetEventSnapshotRequest(episode_id=verdict.episode_id)
+    try:
+        return bytes(stub.GetEventSnapshot(request, timeout=TIMEOUT_S).jpeg)
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.NOT_FOUND:
+            return None
+        raise
 
 
 def _request(

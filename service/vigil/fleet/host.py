@@ -196,6 +196,7 @@ class HostKeeper:
                 classifiers=settings.classifiers,
                 crop_px=side_px,
                 trace_ratio=settings.trace_ratio,
+                snapshot_px=settings.snapshot_px,
                 sources=settings.sources,
                 allow_loopback=settings.allow_loopback,
             ),

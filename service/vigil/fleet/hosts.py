@@ -11,12 +11,13 @@ from vigil.clock import Clock
 from vigil.errors import Unavailable
 from vigil.fleet.engine import EngineKeeper
 from vigil.fleet.episodes import OpenEpisodes
+from vigil.fleet.event_pictures import EventPictures
 from vigil.fleet.host import HostKeeper, HostWorld
 from vigil.fleet.intake import EventIntake, EventSink
 from vigil.fleet.quarantine import Quarantine
 from vigil.fleet.settings import FleetSettings
 from vigil.ipc.channel import Parcel
-from vigil.ipc.messages import EngineReady, FromHost, StreamEvents
+from vigil.ipc.messages import EngineReady, EventPicture, FromHost, StreamEvents
 from vigil.metrics.totals import AccountTotals, StageTotals
 from vigil.metrics.usage import process_cpu_s
 from vigil.spec import StreamSpec
@@ -60,7 +61,10 @@ class Hosts:
         clock: Clock,
         sink: EventSink,
         listener: ProcessListener,
+        pictures: EventPictures | None = None,
     ) -> None:
+        """``pictures`` takes those of events; None: none are kept."""
+        self._pictures = pictures
         self._sink = sink
         self._clock = clock
         self._listener = listener
@@ -204,12 +208,19 @@ class Hosts:
         elif isinstance(parcel.message, StreamEvents):
             self.episodes.note(parcel.message.events)
             self._intakes[host.host_id].take(parcel.message.events)
+            if self._pictures is not None:
+                self._pictures.announced(host.host_id, parcel.message.events)
+        elif isinstance(parcel.message, EventPicture):
+            if self._pictures is not None:
+                self._pictures.take(host.host_id, parcel.message, parcel.payload())
         else:
             self._listener.heard(host, parcel)
 
     def host_ended(self, host: HostKeeper, reason: str, culprit: str) -> None:
         """Its streams connect anew in the next process, but for one that ended it too often."""
         self._listener.restarted("host", reason)
+        if self._pictures is not None:
+            self._pictures.host_ended(host.host_id)
         for stream_id, hear in self._own.items():
             if self._host_of.get(stream_id) is host:
                 hear(host, None)

@@ -34,6 +34,7 @@ from vigil.fleet.contract import (
     Stream,
 )
 from vigil.fleet.drift import DriftWatch
+from vigil.fleet.event_pictures import EventPictures
 from vigil.fleet.host import HostKeeper
 from vigil.fleet.hosts import Hosts
 from vigil.fleet.intake import EventSink
@@ -87,6 +88,7 @@ class LocalFleet:
         secrets: SecretReader | None = None,
         history: History,
         on_traced: Callable[[FrameTraced], None] | None = None,
+        event_pictures: EventPictures | None = None,
     ) -> None:
         self._settings = settings
         self._manifest = manifest
@@ -101,6 +103,7 @@ class LocalFleet:
             clock=clock,
             sink=sink,
             listener=self,
+            pictures=event_pictures,
         )
         self.book = StreamBook(clock)
         self.drift = DriftWatch()

@@ -30,6 +30,7 @@ class FleetSettings:
     log: LogConfig = field(default_factory=LogConfig)  # children log as the service does
     sources: SourcesConfig = field(default_factory=SourcesConfig)
     trace_ratio: float = 0.0  # of the frames that go to the engine
+    snapshot_px: int = 0  # at most so wide are pictures of events; 0: none are kept
     allow_loopback: bool = False  # of sources: where only this machine reaches the service
     engine_load_timeout_s: float = 120.0
     hang_timeout_s: float = 10.0  # without progress for so long, a child is killed

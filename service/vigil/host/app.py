@@ -112,6 +112,7 @@ class Host:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._engine: EngineLink[Transit] = EngineLink(slots, crop_slots)
         self._clock: Clock = SystemClock()
+        self._worker = Worker("pictures")
         self._context = HostContext(
             settings=settings,
             clock=self._clock,
@@ -120,10 +121,10 @@ class Host:
             access=access,
             send=control.send,
             post=self._post,
+            worker=self._worker,
             traces=TraceSampler(settings.trace_ratio) if settings.trace_ratio else None,
         )
         picture_slots = range(settings.streams * SLOTS_A_STREAM, slots.count)
-        self._worker = Worker("pictures")
         answers = Answers(control.send, self._worker)
         self._pictures = Pictures(self._context, answers, slots=picture_slots)
         self._classifying = Classifying(self._context, answers)

@@ -13,6 +13,7 @@ from vigil.data import U8, Detections, Event, Glance, Outcome, StreamState, Trac
 from vigil.errors import Unavailable
 from vigil.host.context import HostContext, mask_areas
 from vigil.host.engine_link import SlotPool
+from vigil.host.event_pictures import EventPictures
 from vigil.host.frame_trace import FrameTrace
 from vigil.host.library_calls import LibraryCalls
 from vigil.host.picture_pool import PicturePool
@@ -125,6 +126,7 @@ class Camera:
         self._context = context
         self._witness = (witness,) if witness is not None else ()
         self._tally = TrackTally()
+        self._event_pictures = EventPictures(spec.stream_id, context)
         self._granted_run = 0
         self._run_granted = threading.Event()
         self._login = LoginGranted(stream_id=spec.stream_id)
@@ -218,7 +220,8 @@ class Camera:
             self.ledger.outcome("dropped_error")
             raise
         wishes = self._take_wishes()
-        kept = picture if wishes or run.second_stages.wanted else None
+        wanted = run.second_stages.wanted or self._event_pictures.wanted(self.spec)
+        kept = picture if wishes or wanted else None
         if kept is None and pool is not None:
             pool.give_back(picture)
         ready_s = self._context.clock.monotonic_s()
@@ -334,6 +337,11 @@ class Camera:
                     event_ids=tuple(event.event_id for event in events),
                 )
             )
+        pictured = ""
+        if frame.picture is not None:
+            events, pictured = self._event_pictures.announce(
+                events, self.spec, run=run.number, seq=frame.seq, utc_s=frame.moment.utc_s
+            )
         self._publish(events)
         if samples := run.samples():
             stream_id = self.spec.stream_id
@@ -352,7 +360,10 @@ class Camera:
         )
         for then in (*frame.then, *frame.wishes):
             then(analysed)
-        self._let_go(frame)
+        if frame.picture is not None and pictured:
+            self._event_pictures.take(pictured, frame.picture, then=lambda: self._let_go(frame))
+        else:
+            self._let_go(frame)
         if run.left():
             self._finish(run)
 

@@ -1,7 +1,6 @@
 """Pictures that clients ask for: the next analysed frame of a camera as JPEG."""
 
 import cv2
-import numpy as np
 
 from vigil.data import U8
 from vigil.draw import annotate
@@ -9,6 +8,7 @@ from vigil.errors import Busy
 from vigil.host.answers import found_objects
 from vigil.host.camera import Analysed, Camera
 from vigil.host.context import HostContext
+from vigil.host.shrink import at_most
 from vigil.host.worker import Worker
 from vigil.ipc.messages import SnapshotTaken, TakeSnapshot
 
@@ -51,7 +51,7 @@ class Snapshots:
                 class_names=self._context.settings.classes,
                 rules=camera.spec.rules,
             )
-        picture = _at_most(picture, request.max_width_px)
+        picture = at_most(picture, request.max_width_px)
         height_px, width_px = picture.shape[:2]
         _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         answer = SnapshotTaken(
@@ -67,12 +67,3 @@ class Snapshots:
 
     def _refuse(self, request: TakeSnapshot, detail: str) -> None:
         self._context.send(SnapshotTaken(request_id=request.request_id, error=detail))
-
-
-def _at_most(picture: U8, width_px: int) -> U8:
-    """The picture, made narrower where it is wider than ``width_px``; 0: as it is."""
-    height, width = picture.shape[:2]
-    if not 0 < width_px < width:
-        return picture
-    size = (width_px, max(1, round(height * width_px / width)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -57,6 +57,7 @@ class HostSettings(Message, frozen=True, kw_only=True):
     classifiers: tuple[ClassifierInfo, ...] = ()
     crop_px: int = 64  # a side of a crop's slot: the largest input of a classifier
     trace_ratio: float = 0.0  # of the frames that go to the engine
+    snapshot_px: int = 0  # at most so wide are pictures of events; 0: none are taken
     sources: SourcesConfig = SourcesConfig()  # by which sources are judged again, when opened
     allow_loopback: bool = False
 
@@ -206,6 +207,14 @@ class StreamEvents(Message, frozen=True, kw_only=True):
 
     stream_id: str
     events: tuple[Event, ...]
+
+
+class EventPicture(Message, frozen=True, kw_only=True):
+    """The picture that StreamEvents named, beside the message, or why there is none. It comes after them."""
+
+    stream_id: str
+    name: str  # Event.snapshot; empty where the events went without
+    lost: Literal["", "busy", "encoding"] = ""
 
 
 class ReaderHangs(Message, frozen=True, kw_only=True):
@@ -486,6 +495,7 @@ FromHost: TypeAlias = (
     | LoginWanted
     | StreamReport
     | StreamEvents
+    | EventPicture
     | ReaderHangs
     | ModelFails
     | StreamStopped

@@ -101,6 +101,9 @@ class Reading:
     drift: Sequence[Drift] = ()
     labels: tuple[tuple[str, str], ...] = ()  # classifier and class, in the order of accounts
     crops: dict[CropOutcome, int] = field(default_factory=dict)
+    snapshots: tuple[int, int] | None = (
+        None  # pictures of events and their bytes; None: none are kept
+    )
 
 
 class Source(Protocol):
@@ -150,6 +153,21 @@ class ServiceMetrics:
             ("outcome",),
             registry=self.registry,
         )
+        self._snapshots_stored = Counter(
+            "vigil_snapshots_stored", "Pictures of events that were stored.", registry=self.registry
+        )
+        self._snapshots_dropped = Counter(
+            "vigil_snapshots_dropped",
+            "Pictures of events that were lost, and why; their events were not.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self._snapshots_deleted = Counter(
+            "vigil_snapshots_deleted",
+            "Stored pictures of events that made room, and why.",
+            ("reason",),
+            registry=self.registry,
+        )
         self._handled = Counter(
             "grpc_server_handled",
             "RPCs completed, by code.",
@@ -167,6 +185,10 @@ class ServiceMetrics:
             self._dropped.labels(
                 reason
             )  # a first loss is an increase only from a zero that was seen
+        for reason in ("busy", "encoding", "host_ended", "backlog", "storage"):
+            self._snapshots_dropped.labels(reason)
+        for reason in ("age", "max_bytes"):
+            self._snapshots_deleted.labels(reason)
         for reason in ("died", "hung"):
             for process in ("engine", "host"):
                 self._restarts.labels(process, reason)
@@ -209,6 +231,18 @@ class ServiceMetrics:
     def on_restart(self, process: str, reason: str) -> None:
         """A child was started again."""
         self._restarts.labels(process, reason).inc()
+
+    def on_snapshot_stored(self) -> None:
+        """A picture of an event is on disk."""
+        self._snapshots_stored.inc()
+
+    def on_snapshot_dropped(self, reason: str) -> None:
+        """A picture of an event is lost."""
+        self._snapshots_dropped.labels(reason).inc()
+
+    def on_snapshots_deleted(self, reason: str, pictures: int) -> None:
+        """Stored pictures are gone. Any thread may call it."""
+        self._snapshots_deleted.labels(reason).inc(pictures)
 
     def on_spans(self, outcome: str, spans: int) -> None:
         """The collector has spans, or they are lost. Any thread may call it."""
@@ -390,6 +424,12 @@ def _queues(reading: Reading) -> Iterator[Metric]:
             "vigil_certificate_expires_timestamp_seconds",
             "When the certificate that the service shows runs out.",
             value=reading.certificate_expires_s,
+        )
+    if reading.snapshots is not None:
+        count, used_bytes = reading.snapshots
+        yield GaugeMetricFamily("vigil_snapshots", "Pictures of events on disk.", value=count)
+        yield GaugeMetricFamily(
+            "vigil_snapshots_bytes", "What pictures of events take on disk.", value=used_bytes
         )
     if reading.device:
         yield InfoMetricFamily(

@@ -84,6 +84,17 @@ class MotionGate(msgspec.Struct, frozen=True, kw_only=True):
     max_gap_s: float = DEFAULT_MOTION_GAP_S
 
 
+class EventSnapshots(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events are kept with the picture that they were found in: the first of each episode."""
+
+    enabled: bool = False
+    rule_ids: tuple[str, ...] = ()  # empty: those of all rules, and of camera checks
+
+    def wants(self, rule_id: str | None) -> bool:
+        """Whether the events of a rule, or of camera checks (None), are to have a picture."""
+        return self.enabled and (not self.rule_ids or rule_id in self.rule_ids)
+
+
 class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One camera's definition, as the client gave it."""
 
@@ -100,6 +111,7 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     second_stages: tuple[SecondStage, ...] = ()
     motion_gate: MotionGate = MotionGate()
+    event_snapshots: EventSnapshots = EventSnapshots()
 
     @property
     def all_second_stages(self) -> tuple[SecondStage, ...]:
@@ -142,8 +154,6 @@ def _violations(spec: StreamSpec) -> Iterator[FieldViolation]:
     if not 1 <= spec.priority <= 10:
         yield FieldViolation("priority", "must be from 1 to 10")
     yield from check_score("min_score", spec.min_score)
-    if len(spec.rules) > MAX_RULES:
-        yield FieldViolation("rules", f"at most {MAX_RULES} rules a stream")
     if spec.model and not ID_PATTERN.fullmatch(spec.model):
         yield FieldViolation("model", "is no model's name; see `vigil models list`")
     yield from check_classes("classes", spec.classes)
@@ -154,12 +164,19 @@ def _violations(spec: StreamSpec) -> Iterator[FieldViolation]:
     yield from _labels(spec.labels)
     for index, mask in enumerate(spec.privacy_masks):
         yield from check_points(f"privacy_masks[{index}].points", mask, least=3)
+    yield from _second_stages(spec)
+    yield from _rules(spec)
+    yield from _event_snapshots(spec)
+
+
+def _rules(spec: StreamSpec) -> Iterator[FieldViolation]:
+    if len(spec.rules) > MAX_RULES:
+        yield FieldViolation("rules", f"at most {MAX_RULES} rules a stream")
     checks = [rule for rule in spec.rules if isinstance(rule, CameraHealthRule)]
     if len(checks) > 1:  # their events would be the same ones
         yield FieldViolation(
             "rules", "at most one camera_health rule a stream; name all its checks"
         )
-    yield from _second_stages(spec)
     seen: set[str] = set()
     for index, rule in enumerate(spec.rules):
         field = f"rules[{index}]"
@@ -169,6 +186,19 @@ def _violations(spec: StreamSpec) -> Iterator[FieldViolation]:
             )
         seen.add(rule.rule_id)
         yield from rule_violations(field, rule)
+
+
+def _event_snapshots(spec: StreamSpec) -> Iterator[FieldViolation]:
+    known = {rule.rule_id for rule in spec.rules}
+    named = spec.event_snapshots.rule_ids
+    if len(named) > MAX_RULES:
+        yield FieldViolation("event_snapshots.rule_ids", f"at most {MAX_RULES} rules a stream")
+        return
+    for index, rule_id in enumerate(named):
+        if rule_id not in known:
+            yield FieldViolation(
+                f"event_snapshots.rule_ids[{index}]", f"{rule_id!r} is no rule of this stream"
+            )
 
 
 def _second_stages(spec: StreamSpec) -> Iterator[FieldViolation]:

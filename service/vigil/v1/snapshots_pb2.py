@@ -24,24 +24,29 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from vigil.v1 import analysis_pb2 as vigil_dot_v1_dot_analysis__pb2
+from vigil.v1 import events_pb2 as vigil_dot_v1_dot_events__pb2
 from vigil.v1 import geometry_pb2 as vigil_dot_v1_dot_geometry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18vigil/v1/snapshots.proto\x12\x08vigil.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vigil/v1/analysis.proto\x1a\x17vigil/v1/geometry.proto\"P\n\x12GetSnapshotRequest\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\x11\n\tannotated\x18\x02 \x01(\x08\x12\x14\n\x0cmax_width_px\x18\x03 \x01(\r\"\xbc\x01\n\x13GetSnapshotResponse\x12\x0c\n\x04jpeg\x18\x01 \x01(\x0c\x12\x10\n\x08width_px\x18\x02 \x01(\r\x12\x11\n\theight_px\x18\x03 \x01(\r\x12/\n\x0b\x63\x61ptured_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03run\x18\x05 \x01(\x04\x12\x0b\n\x03seq\x18\x06 \x01(\x04\x12\'\n\ndetections\x18\x07 \x03(\x0b\x32\x13.vigil.v1.Detection\"\x93\x01\n\x17\x45xplainDetectionRequest\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\x12\n\x08track_id\x18\x02 \x01(\x04H\x00\x12\x1d\n\x04\x62\x62ox\x18\x03 \x01(\x0b\x32\r.vigil.v1.BoxH\x00\x12\x14\n\nclass_name\x18\x04 \x01(\tH\x00\x12\x12\n\nclassifier\x18\x05 \x01(\tB\x08\n\x06target\"K\n\x18\x45xplainDetectionResponse\x12\x0c\n\x04jpeg\x18\x01 \x01(\x0c\x12\x12\n\nclass_name\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\x32\xb8\x01\n\x0fSnapshotService\x12J\n\x0bGetSnapshot\x12\x1c.vigil.v1.GetSnapshotRequest\x1a\x1d.vigil.v1.GetSnapshotResponse\x12Y\n\x10\x45xplainDetection\x12!.vigil.v1.ExplainDetectionRequest\x1a\".vigil.v1.ExplainDetectionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18vigil/v1/snapshots.proto\x12\x08vigil.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vigil/v1/analysis.proto\x1a\x15vigil/v1/events.proto\x1a\x17vigil/v1/geometry.proto\"P\n\x12GetSnapshotRequest\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\x11\n\tannotated\x18\x02 \x01(\x08\x12\x14\n\x0cmax_width_px\x18\x03 \x01(\r\"\xbc\x01\n\x13GetSnapshotResponse\x12\x0c\n\x04jpeg\x18\x01 \x01(\x0c\x12\x10\n\x08width_px\x18\x02 \x01(\r\x12\x11\n\theight_px\x18\x03 \x01(\r\x12/\n\x0b\x63\x61ptured_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03run\x18\x05 \x01(\x04\x12\x0b\n\x03seq\x18\x06 \x01(\x04\x12\'\n\ndetections\x18\x07 \x03(\x0b\x32\x13.vigil.v1.Detection\"-\n\x17GetEventSnapshotRequest\x12\x12\n\nepisode_id\x18\x01 \x01(\t\"H\n\x18GetEventSnapshotResponse\x12\x0c\n\x04jpeg\x18\x01 \x01(\x0c\x12\x1e\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x0f.vigil.v1.Event\"\x93\x01\n\x17\x45xplainDetectionRequest\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\x12\n\x08track_id\x18\x02 \x01(\x04H\x00\x12\x1d\n\x04\x62\x62ox\x18\x03 \x01(\x0b\x32\r.vigil.v1.BoxH\x00\x12\x14\n\nclass_name\x18\x04 \x01(\tH\x00\x12\x12\n\nclassifier\x18\x05 \x01(\tB\x08\n\x06target\"K\n\x18\x45xplainDetectionResponse\x12\x0c\n\x04jpeg\x18\x01 \x01(\x0c\x12\x12\n\nclass_name\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\x32\x93\x02\n\x0fSnapshotService\x12J\n\x0bGetSnapshot\x12\x1c.vigil.v1.GetSnapshotRequest\x1a\x1d.vigil.v1.GetSnapshotResponse\x12Y\n\x10GetEventSnapshot\x12!.vigil.v1.GetEventSnapshotRequest\x1a\".vigil.v1.GetEventSnapshotResponse\x12Y\n\x10\x45xplainDetection\x12!.vigil.v1.ExplainDetectionRequest\x1a\".vigil.v1.ExplainDetectionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vigil.v1.snapshots_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETSNAPSHOTREQUEST']._serialized_start=121
-  _globals['_GETSNAPSHOTREQUEST']._serialized_end=201
-  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=204
-  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=392
-  _globals['_EXPLAINDETECTIONREQUEST']._serialized_start=395
-  _globals['_EXPLAINDETECTIONREQUEST']._serialized_end=542
-  _globals['_EXPLAINDETECTIONRESPONSE']._serialized_start=544
-  _globals['_EXPLAINDETECTIONRESPONSE']._serialized_end=619
-  _globals['_SNAPSHOTSERVICE']._serialized_start=622
-  _globals['_SNAPSHOTSERVICE']._serialized_end=806
+  _globals['_GETSNAPSHOTREQUEST']._serialized_start=144
+  _globals['_GETSNAPSHOTREQUEST']._serialized_end=224
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=227
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=415
+  _globals['_GETEVENTSNAPSHOTREQUEST']._serialized_start=417
+  _globals['_GETEVENTSNAPSHOTREQUEST']._serialized_end=462
+  _globals['_GETEVENTSNAPSHOTRESPONSE']._serialized_start=464
+  _globals['_GETEVENTSNAPSHOTRESPONSE']._serialized_end=536
+  _globals['_EXPLAINDETECTIONREQUEST']._serialized_start=539
+  _globals['_EXPLAINDETECTIONREQUEST']._serialized_end=686
+  _globals['_EXPLAINDETECTIONRESPONSE']._serialized_start=688
+  _globals['_EXPLAINDETECTIONRESPONSE']._serialized_end=763
+  _globals['_SNAPSHOTSERVICE']._serialized_start=766
+  _globals['_SNAPSHOTSERVICE']._serialized_end=1041
 # @@protoc_insertion_point(module_scope)

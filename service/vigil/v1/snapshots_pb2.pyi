@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from vigil.v1 import analysis_pb2 as _analysis_pb2
+from vigil.v1 import events_pb2 as _events_pb2
 from vigil.v1 import geometry_pb2 as _geometry_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -38,6 +39,20 @@ class GetSnapshotResponse(_message.Message):
     seq: int
     detections: _containers.RepeatedCompositeFieldContainer[_analysis_pb2.Detection]
     def __init__(self, jpeg: _Optional[bytes] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., captured_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., run: _Optional[int] = ..., seq: _Optional[int] = ..., detections: _Optional[_Iterable[_Union[_analysis_pb2.Detection, _Mapping]]] = ...) -> None: ...
+
+class GetEventSnapshotRequest(_message.Message):
+    __slots__ = ("episode_id",)
+    EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
+    episode_id: str
+    def __init__(self, episode_id: _Optional[str] = ...) -> None: ...
+
+class GetEventSnapshotResponse(_message.Message):
+    __slots__ = ("jpeg", "event")
+    JPEG_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    jpeg: bytes
+    event: _events_pb2.Event
+    def __init__(self, jpeg: _Optional[bytes] = ..., event: _Optional[_Union[_events_pb2.Event, _Mapping]] = ...) -> None: ...
 
 class ExplainDetectionRequest(_message.Message):
     __slots__ = ("stream_id", "track_id", "bbox", "class_name", "classifier")

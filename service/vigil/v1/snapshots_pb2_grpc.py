@@ -40,6 +40,11 @@ class SnapshotServiceStub:
                 request_serializer=vigil_dot_v1_dot_snapshots__pb2.GetSnapshotRequest.SerializeToString,
                 response_deserializer=vigil_dot_v1_dot_snapshots__pb2.GetSnapshotResponse.FromString,
                 _registered_method=True)
+        self.GetEventSnapshot = channel.unary_unary(
+                '/vigil.v1.SnapshotService/GetEventSnapshot',
+                request_serializer=vigil_dot_v1_dot_snapshots__pb2.GetEventSnapshotRequest.SerializeToString,
+                response_deserializer=vigil_dot_v1_dot_snapshots__pb2.GetEventSnapshotResponse.FromString,
+                _registered_method=True)
         self.ExplainDetection = channel.unary_unary(
                 '/vigil.v1.SnapshotService/ExplainDetection',
                 request_serializer=vigil_dot_v1_dot_snapshots__pb2.ExplainDetectionRequest.SerializeToString,
@@ -53,6 +58,14 @@ class SnapshotServiceServicer:
 
     def GetSnapshot(self, request, context):
         """The last analysed frame. FAILED_PRECONDITION where the stream has none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEventSnapshot(self, request, context):
+        """The picture that an event was found in, where its stream asks for that (StreamSpec.event_snapshots).
+        NOT_FOUND where there is none, or where it is no longer kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -73,6 +86,11 @@ def add_SnapshotServiceServicer_to_server(servicer, server):
                     servicer.GetSnapshot,
                     request_deserializer=vigil_dot_v1_dot_snapshots__pb2.GetSnapshotRequest.FromString,
                     response_serializer=vigil_dot_v1_dot_snapshots__pb2.GetSnapshotResponse.SerializeToString,
+            ),
+            'GetEventSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEventSnapshot,
+                    request_deserializer=vigil_dot_v1_dot_snapshots__pb2.GetEventSnapshotRequest.FromString,
+                    response_serializer=vigil_dot_v1_dot_snapshots__pb2.GetEventSnapshotResponse.SerializeToString,
             ),
             'ExplainDetection': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainDetection,
@@ -108,6 +126,33 @@ class SnapshotService:
             '/vigil.v1.SnapshotService/GetSnapshot',
             vigil_dot_v1_dot_snapshots__pb2.GetSnapshotRequest.SerializeToString,
             vigil_dot_v1_dot_snapshots__pb2.GetSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEventSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vigil.v1.SnapshotService/GetEventSnapshot',
+            vigil_dot_v1_dot_snapshots__pb2.GetEventSnapshotRequest.SerializeToString,
+            vigil_dot_v1_dot_snapshots__pb2.GetEventSnapshotResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -74,8 +74,16 @@ class SecondStage(_message.Message):
     classes: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, classifier: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class EventSnapshots(_message.Message):
+    __slots__ = ("enabled", "rule_ids")
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    RULE_IDS_FIELD_NUMBER: _ClassVar[int]
+    enabled: bool
+    rule_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, enabled: _Optional[bool] = ..., rule_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class StreamSpec(_message.Message):
-    __slots__ = ("stream_id", "source", "enabled", "detect_fps", "priority", "model", "classes", "min_score", "class_min_scores", "rules", "privacy_masks", "labels", "motion_gate", "second_stages")
+    __slots__ = ("stream_id", "source", "enabled", "detect_fps", "priority", "model", "classes", "min_score", "class_min_scores", "rules", "privacy_masks", "labels", "motion_gate", "second_stages", "event_snapshots")
     class ClassMinScoresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +112,7 @@ class StreamSpec(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     MOTION_GATE_FIELD_NUMBER: _ClassVar[int]
     SECOND_STAGES_FIELD_NUMBER: _ClassVar[int]
+    EVENT_SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
     stream_id: str
     source: Source
     enabled: bool
@@ -118,7 +127,8 @@ class StreamSpec(_message.Message):
     labels: _containers.ScalarMap[str, str]
     motion_gate: MotionGate
     second_stages: _containers.RepeatedCompositeFieldContainer[SecondStage]
-    def __init__(self, stream_id: _Optional[str] = ..., source: _Optional[_Union[Source, _Mapping]] = ..., enabled: _Optional[bool] = ..., detect_fps: _Optional[float] = ..., priority: _Optional[int] = ..., model: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., min_score: _Optional[float] = ..., class_min_scores: _Optional[_Mapping[str, float]] = ..., rules: _Optional[_Iterable[_Union[_rules_pb2.Rule, _Mapping]]] = ..., privacy_masks: _Optional[_Iterable[_Union[_geometry_pb2.Polygon, _Mapping]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., motion_gate: _Optional[_Union[MotionGate, _Mapping]] = ..., second_stages: _Optional[_Iterable[_Union[SecondStage, _Mapping]]] = ...) -> None: ...
+    event_snapshots: EventSnapshots
+    def __init__(self, stream_id: _Optional[str] = ..., source: _Optional[_Union[Source, _Mapping]] = ..., enabled: _Optional[bool] = ..., detect_fps: _Optional[float] = ..., priority: _Optional[int] = ..., model: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., min_score: _Optional[float] = ..., class_min_scores: _Optional[_Mapping[str, float]] = ..., rules: _Optional[_Iterable[_Union[_rules_pb2.Rule, _Mapping]]] = ..., privacy_masks: _Optional[_Iterable[_Union[_geometry_pb2.Polygon, _Mapping]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., motion_gate: _Optional[_Union[MotionGate, _Mapping]] = ..., second_stages: _Optional[_Iterable[_Union[SecondStage, _Mapping]]] = ..., event_snapshots: _Optional[_Union[EventSnapshots, _Mapping]] = ...) -> None: ...
 
 class StreamStatus(_message.Message):
     __slots__ = ("state", "since", "reason", "detail", "next_retry", "run", "width_px", "height_px", "source_fps", "analysed_fps", "reconnects")

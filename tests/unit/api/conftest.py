@@ -5,16 +5,19 @@ from typing import Any
 
 import pytest
 
+from tests.support.event_pictures import kept_pictures
 from tests.unit.api.loopback import CallCounts, Site
 from tests.unit.api.memory_fleet import T0_S, MemoryFleet
 from vigil.api.guard import Guard
-from vigil.api.server import Past, Security, Server
+from vigil.api.past import Past
+from vigil.api.server import Security, Server
 from vigil.api.stream_service import DefinitionReader
 from vigil.clock import SystemClock
 from vigil.config import GrpcConfig
 from vigil.events.log import EventLog
 from vigil.events.outbox import Outbox
 from vigil.events.verdicts import Verdicts
+from vigil.fleet.event_pictures import EventPictures
 from vigil.fleet.policy import SourcePolicy
 from vigil.spec import CaptureBackend
 from vigil.store.database import Database
@@ -46,7 +49,13 @@ def outbox(tmp_path: Path) -> Iterator[tuple[Database, Outbox]]:
 
 
 @pytest.fixture
-def open_site(outbox: tuple[Database, Outbox], videos: Path) -> Any:
+async def pictures(tmp_path: Path) -> AsyncIterator[EventPictures]:
+    async with kept_pictures(tmp_path / "snapshots") as (kept, _):
+        yield kept
+
+
+@pytest.fixture
+def open_site(outbox: tuple[Database, Outbox], videos: Path, pictures: EventPictures) -> Any:
     @asynccontextmanager
     async def open_it(
         *, security: Security | None = None, **grpc_changes: Any
@@ -56,12 +65,13 @@ def open_site(outbox: tuple[Database, Outbox], videos: Path) -> Any:
         server = Server(
             GrpcConfig(**{"address": "127.0.0.1:0", "grace_s": 1.0, **grpc_changes}),
             fleet=fleet,
-            past=Past(EventLog(database, box), Verdicts(database, StillClock())),
+            past=Past(EventLog(database, box), Verdicts(database, StillClock()), pictures),
             reader=DefinitionReader(
                 policy=SourcePolicy(file_roots=(videos,)),
                 default_backend=CaptureBackend.OPENCV,
                 model="vigil-det-n",
                 classifiers={"vigil-vehicle-type": ("car", "truck"), "colour": ("red", "blue")},
+                snapshots=True,
             ),
             security=security or Security(guard=Guard()),
             model="vigil-det-n",
@@ -69,7 +79,7 @@ def open_site(outbox: tuple[Database, Outbox], videos: Path) -> Any:
             clock=SystemClock(),
         )
         async with server:
-            site = Site(server, fleet, box, counts)
+            site = Site(server, fleet, box, counts, pictures)
             async with site.channel:
                 yield site
 

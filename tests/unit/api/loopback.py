@@ -5,6 +5,7 @@ import grpc.aio
 from tests.unit.api.memory_fleet import MemoryFleet
 from vigil.api.server import Server
 from vigil.events.outbox import Outbox
+from vigil.fleet.event_pictures import EventPictures
 
 
 class CallCounts:
@@ -22,10 +23,16 @@ class Site:
     """A server on a free port, and what stands behind it."""
 
     def __init__(
-        self, server: Server, fleet: MemoryFleet, outbox: Outbox, counts: CallCounts
+        self,
+        server: Server,
+        fleet: MemoryFleet,
+        outbox: Outbox,
+        counts: CallCounts,
+        pictures: EventPictures,
     ) -> None:
         self.server = server
         self.fleet = fleet
         self.outbox = outbox
         self.counts = counts
+        self.pictures = pictures
         self.channel = grpc.aio.insecure_channel(server.address)

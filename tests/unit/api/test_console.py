@@ -13,22 +13,28 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.support import browser
+from tests.support.event_pictures import NAME, keep
 from tests.unit.api.memory_fleet import T0_S, MemoryFleet, an_event
 from vigil.api import console
 from vigil.api.console import Console, Figures
 from vigil.api.guard import Guard
+from vigil.api.past import Past
 from vigil.api.web import WebServer
 from vigil.clock import SystemClock
 from vigil.config import HttpConfig
 from vigil.data import OfflineReason
 from vigil.events.log import EventLog
 from vigil.events.outbox import Outbox
+from vigil.events.verdicts import Verdicts
+from vigil.fleet.event_pictures import EventPictures
 from vigil.spec import Source, StreamSpec
 from vigil.store.database import Database
 from vigil.store.tokens import Role, TokenFile
 
 PAGE = Path(console.__file__).parent / "page"
 EVIL = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
+EPISODE = an_event().episode_id
+PICTURE = NAME.replace("gate", "a-gate")
 OPEN, DATA, ALL_STREAMS = "open", "data", "all streams"
 ROUTES = {  # every route of the server, and who it is for
     "/": OPEN,
@@ -38,6 +44,7 @@ ROUTES = {  # every route of the server, and who it is for
     "/readyz": OPEN,
     "/console/view": DATA,
     "/console/picture?stream=a-gate": DATA,
+    f"/console/event-picture?episode={EPISODE}": DATA,
     "/metrics": ALL_STREAMS,
 }
 
@@ -89,7 +96,7 @@ def tokens(tmp_path: Path) -> TokenFile:
 
 
 @pytest.fixture
-def open_web(outbox: tuple[Database, Outbox], tokens: TokenFile) -> Any:
+def open_web(outbox: tuple[Database, Outbox], tokens: TokenFile, pictures: EventPictures) -> Any:
     @asynccontextmanager
     async def open_it() -> AsyncIterator[Web]:
         database, box = outbox
@@ -103,7 +110,7 @@ def open_web(outbox: tuple[Database, Outbox], tokens: TokenFile) -> Any:
             certificates=None,
             console=Console(
                 fleet=fleet,
-                log=EventLog(database, box),
+                past=Past(EventLog(database, box), Verdicts(database, SystemClock()), pictures),
                 guard=guard,
                 service=Quiet(),
                 ready=lambda: True,
@@ -129,7 +136,10 @@ def bearer(secret: str) -> dict[str, str]:
 
 
 async def test_every_route_answers_those_whom_it_is_for(
-    open_web: Callable[[], Any], tokens: TokenFile, monkeypatch: pytest.MonkeyPatch
+    open_web: Callable[[], Any],
+    tokens: TokenFile,
+    pictures: EventPictures,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     served: list[str] = []
     add_get = aiohttp.web.UrlDispatcher.add_get
@@ -145,6 +155,8 @@ async def test_every_route_answers_those_whom_it_is_for(
     async with open_web() as web:
         assert {path.partition("?")[0] for path in ROUTES} == set(served)
         await web.add("a-gate")
+        await web.outbox.append([an_event(stream_id="a-gate", snapshot=PICTURE)])
+        await keep(pictures, PICTURE, b"jpeg")
         for path, kind in ROUTES.items():
             codes = [
                 (await web.get(path, **headers))[0]
@@ -158,6 +170,12 @@ async def test_every_route_answers_those_whom_it_is_for(
             assert codes == wanted[kind], path
         assert (await web.get("/console/picture?stream=a-gate", **bearer(other)))[0] == 403
         assert (await web.get("/console/picture?stream=none", **bearer(other)))[0] == 403
+        for episode in (EPISODE, "none", ""):
+            path = f"/console/event-picture?episode={episode}"
+            assert (await web.get(path, **bearer(other)))[0] == 403
+            assert (await web.get(path, **bearer(everyone)))[0] == (
+                200 if episode == EPISODE else 404
+            )
         assert (await web.get("/console/picture?stream=none", **bearer(everyone)))[0] == 404
 
 

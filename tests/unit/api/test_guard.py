@@ -43,6 +43,7 @@ EXPECTED = {
     "/vigil.v1.AnalysisService/ClassifyImage": (OPERATOR, "anything"),
     "/vigil.v1.AnalysisService/AnalyzeFrames": (OPERATOR, "own"),
     "/vigil.v1.SnapshotService/GetSnapshot": (VIEWER, "own"),
+    "/vigil.v1.SnapshotService/GetEventSnapshot": (VIEWER, "own"),
     "/vigil.v1.SnapshotService/ExplainDetection": (VIEWER, "own"),
 }
 TENANTS: dict[str, tuple[str, ...]] = {"all": (), "theirs": ("a-",), "others": ("b-",)}
@@ -82,6 +83,8 @@ def request_for(path: str) -> Any:
     for name in ("spec", "stream"):
         if name in fields:
             getattr(message, name).stream_id = STREAM
+    if "episode_id" in fields:
+        message.episode_id = an_event().episode_id  # happened on STREAM
     if "verdict" in fields:
         message.verdict.episode_id = an_event().episode_id  # happened on STREAM
     return message
@@ -227,18 +230,29 @@ def test_events_of_other_tenants_are_left_out(path: str, make: Callable[[Any], A
     assert "b-1" not in str(Guard().shown(path, caller, theirs))
 
 
+@pytest.mark.parametrize(
+    ("path", "make"),
+    [
+        (
+            "/vigil.v1.EventService/ReportVerdict",
+            lambda episode_id: events_pb2.ReportVerdictRequest(
+                verdict=events_pb2.Verdict(episode_id=episode_id, value=events_pb2.Verdict.WRONG)
+            ),
+        ),
+        (
+            "/vigil.v1.SnapshotService/GetEventSnapshot",
+            lambda episode_id: snapshots_pb2.GetEventSnapshotRequest(episode_id=episode_id),
+        ),
+    ],
+)
 async def test_a_tenant_learns_nothing_of_episodes_that_are_not_its_own(
-    guarded: Any, tokens: TokenFile
+    guarded: Any, tokens: TokenFile, path: str, make: Callable[[str], Any]
 ) -> None:
     secret = tokens.add("site-b", role=Role.OPERATOR, prefixes=("b-",))
     answers = []
     for episode_id in (an_event().episode_id, "0" * 32):
-        request = events_pb2.ReportVerdictRequest(
-            verdict=events_pb2.Verdict(episode_id=episode_id, value=events_pb2.Verdict.WRONG)
-        )
-        call = guarded.channel.unary_unary(
-            "/vigil.v1.EventService/ReportVerdict", lambda message: message.SerializeToString()
-        )
+        call = guarded.channel.unary_unary(path, lambda message: message.SerializeToString())
+        request = make(episode_id)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call(request, metadata=(("authorization", f"Bearer {secret}"),), timeout=10)
         answers.append((refused.value.code(), refused.value.details()))

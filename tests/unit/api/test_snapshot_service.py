@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import grpc
 import pytest
 
+from tests.support.event_pictures import NAME, keep
 from tests.unit.api.loopback import Site
+from tests.unit.api.memory_fleet import an_event
 from tests.unit.api.test_stream_service import add, fields_of
 from vigil.fleet.contract import ExplainTarget
 from vigil.v1 import snapshots_pb2 as pb
@@ -91,3 +95,60 @@ async def test_a_wrong_question_is_refused(
         await SnapshotServiceStub(site.channel).ExplainDetection(request_)
     assert caught.value.code() is Code.INVALID_ARGUMENT
     assert field in fields_of(caught.value)
+
+
+def event_snapshot(site: Site, episode_id: str) -> grpc.aio.UnaryUnaryCall:
+    request = pb.GetEventSnapshotRequest(episode_id=episode_id)
+    return SnapshotServiceStub(site.channel).GetEventSnapshot(request)
+
+
+async def test_the_picture_of_an_event_comes_with_the_event(site: Site) -> None:
+    event = an_event(snapshot=NAME)
+    await site.outbox.append([event])
+    await keep(site.pictures, NAME, b"jpeg")
+    answer = await event_snapshot(site, event.episode_id)
+    assert (answer.jpeg, answer.event.snapshot, answer.event.event_seq) == (b"jpeg", NAME, 1)
+    assert answer.event.bbox.x2 == 0.5
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "why"),
+    [
+        (None, "event_snapshots of stream 'gate'"),
+        (NAME, "no longer kept"),
+        (NAME.replace("gate", "yard"), "no longer kept"),  # there, and another stream's
+        ("../snapshots/secret.jpg", "no longer kept"),
+        ("/etc/passwd", "no longer kept"),
+    ],
+)
+async def test_an_event_without_a_picture_of_its_own_says_why(
+    site: Site, tmp_path: Path, snapshot: str | None, why: str
+) -> None:
+    await keep(site.pictures, NAME.replace("gate", "yard"), b"another's")
+    (tmp_path / "snapshots" / "secret.jpg").write_bytes(b"secret")
+    event = an_event(snapshot=snapshot)
+    await site.outbox.append([event])
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await event_snapshot(site, event.episode_id)
+    assert caught.value.code() is Code.NOT_FOUND
+    assert why in str(caught.value.details())
+
+
+@pytest.mark.parametrize(
+    ("episode_id", "code"),
+    [
+        ("", Code.INVALID_ARGUMENT),
+        ("x" * 65, Code.INVALID_ARGUMENT),
+        ("é", Code.INVALID_ARGUMENT),
+        ("0" * 32, Code.NOT_FOUND),
+        ("' OR 1=1 --", Code.NOT_FOUND),
+    ],
+)
+async def test_an_episode_that_is_none_is_refused(
+    site: Site, episode_id: str, code: grpc.StatusCode
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await event_snapshot(site, episode_id)
+    assert caught.value.code() is code
+    if code is Code.INVALID_ARGUMENT:
+        assert "episode_id" in fields_of(caught.value)

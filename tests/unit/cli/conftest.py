@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.unit.api.conftest import open_site, outbox, site, videos  # noqa: F401 - fixtures
+from tests.unit.api.conftest import (  # noqa: F401 - fixtures
+    open_site,
+    outbox,
+    pictures,
+    site,
+    videos,
+)
 from tests.unit.api.loopback import Site
 from vigil.cli import main
 

@@ -2,15 +2,17 @@ import csv
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
-from tests.support.videos import picture
+from tests.support.event_pictures import NAME, keep
+from tests.support.videos import jpeg
 from tests.unit.api.loopback import Site
 from tests.unit.api.memory_fleet import an_event
 from tests.unit.cli.conftest import Run
 from vigil.training.labels import read_truth, read_yolo
+
+OTHER = NAME.replace("-9", "-10")
 
 
 def episode(number: int) -> str:
@@ -19,8 +21,8 @@ def episode(number: int) -> str:
 
 @pytest.fixture
 async def judged(site: Site, run: Run) -> Run:
-    """Three events, the first two with a snapshot; one found right, one wrong, one unclear."""
-    for number, snapshot in enumerate(("gate/a.jpg", "gate/b.jpg", None)):
+    """Three events, the first two with a picture; one found right, one wrong, one unclear."""
+    for number, snapshot in enumerate((NAME, OTHER, None)):
         event = an_event(
             event_id=episode(number + 9), episode_id=episode(number), snapshot=snapshot
         )
@@ -42,14 +44,13 @@ async def test_verdicts_are_listed_newest_first(judged: Run) -> None:
     assert json.loads(none.stdout) == {"verdicts": []}
 
 
-async def test_verdicts_are_exported_with_their_snapshots(judged: Run, tmp_path: Path) -> None:
-    snapshots, output = tmp_path / "snapshots", tmp_path / "judged"
-    (snapshots / "gate").mkdir(parents=True)
-    for name in ("a", "b"):
-        cv2.imwrite(str(snapshots / "gate" / f"{name}.jpg"), picture())
-    done = await judged(
-        "verdicts", "export", "--output", str(output), "--snapshots", str(snapshots)
-    )
+async def test_verdicts_are_exported_with_their_pictures(
+    site: Site, judged: Run, tmp_path: Path
+) -> None:
+    output = tmp_path / "judged"
+    for name in (NAME, OTHER):
+        await keep(site.pictures, name, jpeg())
+    done = await judged("verdicts", "export", "--output", str(output))
     assert done.exit_code == 0, done.output
     assert "3 verdicts" in done.stderr
     assert "2 with a picture" in done.stderr
@@ -67,18 +68,10 @@ async def test_verdicts_are_exported_with_their_snapshots(judged: Run, tmp_path:
     assert all(not truth.annotated for truth in truths)
 
 
-async def test_a_snapshot_outside_the_folder_is_not_taken(
-    site: Site, run: Run, tmp_path: Path
-) -> None:
-    secret = tmp_path / "secret.jpg"
-    cv2.imwrite(str(secret), picture())
-    (tmp_path / "snapshots").mkdir()
-    await site.outbox.append([an_event(episode_id=episode(1), snapshot="../secret.jpg")])
-    await run("verdicts", "report", episode(1), "correct")
-    output = tmp_path / "out"
-    done = await run(
-        "verdicts", "export", "--output", str(output), "--snapshots", str(tmp_path / "snapshots")
-    )
+async def test_a_picture_that_is_no_longer_kept_leaves_its_row(judged: Run, tmp_path: Path) -> None:
+    output = tmp_path / "judged"
+    done = await judged("verdicts", "export", "--output", str(output))
+    assert done.exit_code == 0, done.output
     assert "0 with a picture" in done.stderr
     assert list((output / "images").iterdir()) == []
 

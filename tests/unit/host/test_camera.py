@@ -19,6 +19,7 @@ from vigil.host.camera import Analysed, Camera
 from vigil.host.context import HostContext, Transit, detections_of
 from vigil.host.engine_link import EngineLink
 from vigil.host.run import Run
+from vigil.host.worker import Worker
 from vigil.ipc.channel import Channel, socket_pair
 from vigil.ipc.messages import (
     FrameDone,
@@ -64,8 +65,9 @@ def spec(**changes: Any) -> StreamSpec:
 class Room:
     """One camera, what it says to the service, and the engine."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: HostSettings = SETTINGS) -> None:
         self.sent: list[FromHost] = []
+        self.payloads: list[bytes] = []  # beside each of them
         self.posted: list[Callable[[], None]] = []
         self.page = Page.create("vigil-test-page", records=1)
         self.slots = Slots.create("vigil-test", count=3, height_px=32, width_px=64)
@@ -76,19 +78,22 @@ class Room:
         self.link.attach(ours.detach())
         self.engine: Channel[FrameDone, FrameReady] = Channel(theirs, FrameReady)
         self.grants = True
+        self.worker = Worker("test")
         context = HostContext(
-            settings=SETTINGS,
+            settings=settings,
             clock=SystemClock(),
             page=self.page,
             engine=self.link,
             access=Access(SourcePolicy()),
             send=self._send,
             post=self.posted.append,
+            worker=self.worker,
         )
         self.camera = Camera(spec(), context, record=0, slots=range(3))
 
     def _send(self, message: FromHost, *, payload: bytes = b"") -> None:
         self.sent.append(message)
+        self.payloads.append(payload)
         if isinstance(message, RunWanted) and self.grants:
             self.camera.grant_run(7)
 
@@ -97,7 +102,7 @@ class Room:
         self.camera.report(StreamReport(stream_id="gate", state=StreamState.ONLINE))
         return run
 
-    def submit(self, run: Run, *, value: int = 200) -> None:
+    def submit(self, run: Run, *, value: int = 200, later_s: float = 0.0) -> None:
         slot = self.camera.slots.take()
         assert slot is not None
         now_s = SystemClock().monotonic_s()
@@ -106,7 +111,7 @@ class Room:
             run,
             seq=run.next_seq(),
             picture=np.full((48, 96, 3), value, np.uint8),
-            moment=run.moment(time_s=now_s, captured_s=now_s),
+            moment=run.moment(time_s=now_s + later_s, captured_s=now_s),
             slot=slot,
             keep=False,
         )

@@ -14,6 +14,7 @@ from vigil.host.context import HostContext, Transit
 from vigil.host.engine_link import EngineLink
 from vigil.host.second_stage import FIRST_S, PERIOD_S, SETTLED_CROPS, SETTLED_S, SecondStages
 from vigil.host.second_stage import quality_of as quality
+from vigil.host.worker import Worker
 from vigil.ipc.channel import Channel, socket_pair
 from vigil.ipc.messages import (
     ClassifierInfo,
@@ -95,6 +96,7 @@ class Room:
             access=Access(SourcePolicy()),
             send=lambda message, *, payload=b"": None,
             post=lambda work: work(),
+            worker=Worker("test"),
         )
         self.stages = SecondStages((TYPE,), self.context)
         self.time_s = 100.0

@@ -15,6 +15,7 @@ const shown = { states: new Set(), text: "", offset: 0, cursor: "", held: false,
 let timer = 0;
 let asked = 0; // answers to earlier questions are not shown
 let failures = 0;
+let looks = 0; // pictures that were asked for: only the newest is shown
 
 function element(name, text, className) {
   const made = document.createElement(name);
@@ -207,7 +208,8 @@ function showEvents(view) {
     time.dateTime = new Date(event.at_s * 1000).toISOString();
     const phase = event.phase === "new" ? "" : event.phase;
     const what = [event.rule, event.class_name, event.score === null ? "" : event.score.toFixed(2)];
-    line.append(time, element("b", event.stream), element("span", [event.type, phase].filter(Boolean).join(" ")));
+    const kind = [event.type, phase].filter(Boolean).join(" ");
+    line.append(time, element("b", event.stream), event.picture ? opener(event, kind) : element("span", kind));
     if (what.some(Boolean)) line.append(element("small", what.filter(Boolean).join(" · ")));
     feed.prepend(line);
   }
@@ -216,25 +218,44 @@ function showEvents(view) {
   at("missed").textContent = view.missed ? `${view.missed} more went by` : "";
 }
 
-async function look(stream, now) {
+function opener(event, kind) {
+  const open = element("button", kind, "open");
+  open.type = "button";
+  open.addEventListener("click", () => lookBack(event));
+  return open;
+}
+
+function look(stream, now) {
   shown.stream = stream.id;
-  at("stream-title").textContent = stream.id;
+  showFacts(stream, now);
+  showPicture(stream.id, "/console/picture", { stream: stream.id }, `The newest analysed picture of ${stream.id}`);
+}
+
+function lookBack(event) {
+  shown.stream = "";
+  listFacts({ When: new Date(event.at_s * 1000).toLocaleString("en-GB"), Event: event.type, Rule: event.rule,
+    Class: event.class_name, Score: event.score === null ? "" : event.score.toFixed(2) });
+  showPicture(event.stream, "/console/event-picture", { episode: event.picture }, `The picture of this ${event.type}`);
+}
+
+async function showPicture(title, path, query, alt) {
+  const look = ++looks;
+  at("stream-title").textContent = title;
   at("picture").hidden = true;
   at("no-picture").textContent = "…";
-  showFacts(stream, now);
   at("stream").showModal();
   try {
-    const answer = await get("/console/picture", { stream: stream.id });
+    const answer = await get(path, query);
     if (!answer.ok) throw new Error(await answer.text());
     const picture = await answer.blob();
-    if (shown.stream !== stream.id) return;
+    if (look !== looks) return;
     forget();
     at("picture").src = URL.createObjectURL(picture);
-    at("picture").alt = `The newest analysed picture of ${stream.id}`;
+    at("picture").alt = alt;
     at("picture").hidden = false;
     at("no-picture").textContent = "";
   } catch (error) {
-    if (shown.stream === stream.id) at("no-picture").textContent = error.message;
+    if (look === looks) at("no-picture").textContent = error.message;
   }
 }
 
@@ -245,6 +266,10 @@ function showFacts(stream, now) {
     Since: span(now - stream.since_s), "Next try": stream.next_retry_s === null ? "" : retry(stream, now),
     Address: stream.uri, Picture: size(stream), "Run": stream.run || "", Rules: stream.rules, Labels: labels,
   };
+  listFacts(facts);
+}
+
+function listFacts(facts) {
   at("facts").replaceChildren(...Object.entries(facts).filter(([, fact]) => fact !== "")
     .flatMap(([name, fact]) => [element("dt", name), element("dd", String(fact))]));
 }
@@ -274,6 +299,7 @@ at("hold").addEventListener("click", () => {
 at("close").addEventListener("click", () => at("stream").close());
 at("stream").addEventListener("close", () => {
   shown.stream = "";
+  looks += 1;
   forget();
 });
 document.addEventListener("visibilitychange", () => {

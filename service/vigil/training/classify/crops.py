@@ -15,7 +15,7 @@ from vigil.vision.crop import MARGIN, Box, cut
 
 TABLE = "crops.csv"
 _FIELDS = ("file", "class", "group")
-_KEPT_PX = 160  # the longer side of a crop on disk: twice a classifier's input
+_KEPT_PX = 320  # the longer side of a crop on disk, at most: half as much again as the largest input of ours
 _QUALITY = 92
 
 
