@@ -8,6 +8,15 @@ from vigil.bench.alone import Alone
 from vigil.bench.density import LATENCY_LIMIT_S, Step
 from vigil.bench.profile import Profile
 
+_GROWTH = (
+    "first_streams",
+    "first_stream_mib",
+    "stream_mib_growth",
+    "first_stream_cpu_beside_decode_ms",
+    "stream_cpu_beside_decode_ms",
+    "stream_cpu_beside_decode_growth",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class DensityReport:
@@ -18,6 +27,7 @@ class DensityReport:
     cores: int
     steps: Sequence[Step]
     alone: Alone | None  # None: nothing held, or the bound was not asked for
+    alone_first: Alone | None = None  # at the first step's streams; None: there was one number only
     notes: tuple[str, ...] = ()
 
     @property
@@ -50,8 +60,6 @@ class DensityReport:
             alone.bound(self.profile, cores=self.cores),
             alone.stream_ms(self.profile),
         )
-        first = min((step for step in self.steps if step.holds), key=lambda step: step.streams)
-        decode_ms = self.profile.fps * alone.decode_ms
         return {
             "bound": round(bound, 1),
             "ratio": round(most.streams / bound, 3),
@@ -60,12 +68,24 @@ class DensityReport:
             "stream_cpu_to_bound": round(most.stream_cpu_ms / stream_ms, 3),
             "stream_mib": most.stream_mib,
             "stream_mib_beside_decoder": round(most.stream_mib - alone.decoder_mib, 1),
-            "first_streams": first.streams,
-            "stream_mib_growth": round(most.stream_mib / first.stream_mib - 1, 3),
-            "stream_cpu_beside_decode_growth": round(
-                _beside(most, decode_ms) / _beside(first, decode_ms) - 1, 3
-            ),
+            **self._growth(most, alone),
             "alone": {key: _rounded(value) for key, value in asdict(alone).items()},
+        }
+
+    def _growth(self, most: Step, alone: Alone) -> dict[str, object]:
+        """What a stream costs at the first step and at the most, decoding left out at each."""
+        first = min((step for step in self.steps if step.holds), key=lambda step: step.streams)
+        if self.alone_first is None or first is most:
+            return {}
+        at_first = _beside(first, self.profile.fps * self.alone_first.decode_ms)
+        at_most = _beside(most, self.profile.fps * alone.decode_ms)
+        return {
+            "first_streams": first.streams,
+            "first_stream_mib": first.stream_mib,
+            "stream_mib_growth": round(most.stream_mib / first.stream_mib - 1, 3),
+            "first_stream_cpu_beside_decode_ms": round(at_first, 2),
+            "stream_cpu_beside_decode_ms": round(at_most, 2),
+            "stream_cpu_beside_decode_growth": round(at_most / at_first - 1, 3),
         }
 
     def lines(self) -> list[str]:
@@ -74,8 +94,10 @@ class DensityReport:
         most = f"{self.most.streams if self.most else 0} streams of {self.profile.name}"
         lines = [f"{most} hold on {self.cores} cores with {self.model}"]
         names = ("bound", "ratio", "stream_cpu_ms", "bound_stream_ms", "stream_cpu_to_bound")
-        memory = ("stream_mib", "stream_mib_beside_decoder", "stream_mib_growth")
-        lines += [f"{name:<32} {found[name]}" for name in (*names, *memory) if name in found]
+        memory = ("stream_mib", "stream_mib_beside_decoder")
+        lines += [
+            f"{name:<34} {found[name]}" for name in (*names, *memory, *_GROWTH) if name in found
+        ]
         return [*lines, *self.notes]
 
     def draw(self, path: Path) -> None:

@@ -95,11 +95,12 @@ def density(
         )
 
     if streams is not None:
-        steps = [measure(streams)]
+        steps, at_first = [measure(streams)], None
         tell(steps[0])
     else:
         cores = len(os.sched_getaffinity(0))
-        guess = alone(FIRST).bound(profile, cores=cores) * LIKELY_RATIO
+        at_first = alone(FIRST)
+        guess = at_first.bound(profile, cores=cores) * LIKELY_RATIO
         steps = find_most(measure, guess=round(guess), tell=tell)
     held = max((step.streams for step in steps if step.holds), default=0)
     report = DensityReport(
@@ -108,6 +109,7 @@ def density(
         cores=len(os.sched_getaffinity(0)),
         steps=steps,
         alone=alone(held) if held and bound else None,
+        alone_first=at_first,
         notes=_notes(name),
     )
     for line in report.lines():

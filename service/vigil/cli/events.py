@@ -8,19 +8,21 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from vigil.cli.client import TIMEOUT_S, address_option, connected
+from vigil.cli.client import TIMEOUT_S, address_option, call, connected
 from vigil.cli.event_line import from_message, human_line, json_line
 from vigil.data import Phase
 from vigil.events import reader
 from vigil.events.log import EventFilter
 from vigil.events.schema import Published
 from vigil.events.settings import EventSettings
-from vigil.v1 import events_pb2
+from vigil.v1 import events_pb2, snapshots_pb2
 from vigil.v1.events_pb2_grpc import EventServiceStub
+from vigil.v1.snapshots_pb2_grpc import SnapshotServiceStub
 
 F = TypeVar("F", bound=Callable[..., Any])
 PAGE = 500
@@ -143,6 +145,21 @@ def replay(
         return
     with connected(address) as channel, contextlib.suppress(KeyboardInterrupt):
         _show(_listed(EventServiceStub(channel), where), limit=limit, as_json=as_json)
+
+
+@events.command(epilog="Example: vigil events snapshot 91d2… --output door.jpg")
+@click.argument("episode_id")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="A .jpg."
+)
+@address_option
+def snapshot(episode_id: str, output: Path, address: str) -> None:
+    """Fetch the picture that an event was found in."""
+    request = snapshots_pb2.GetEventSnapshotRequest(episode_id=episode_id)
+    with connected(address) as channel:
+        answer = call(SnapshotServiceStub(channel).GetEventSnapshot, request)
+    output.write_bytes(answer.jpeg)
+    click.echo(human_line(from_message(answer.event)))
 
 
 def _listed(stub: EventServiceStub, where: EventFilter) -> Iterator[Published]:

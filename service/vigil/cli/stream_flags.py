@@ -28,6 +28,8 @@ _OPTIONS = (
     click.option("--min-score", type=float, help="Only detections of at least this score, 0 to 1."),
     click.option("--second-stage", "second_stages", multiple=True, metavar="CLASSIFIER[:CLASS,…]",
                  help="Classify the crops of tracks (of these classes); repeat."),
+    click.option("--event-snapshots/--no-event-snapshots", default=None,
+                 help="Keep the pictures of events (they show people; the service has to allow it)."),
     click.option("--label", "labels", multiple=True, metavar="KEY=VALUE",
                  help="Free text that every event carries; repeat."),
     click.option("--enabled/--disabled", default=None, help="Whether it is opened at all (it is)."),
@@ -64,6 +66,9 @@ def definition(
     if flags["second_stages"]:
         message.second_stages.extend(_second_stage(text) for text in flags["second_stages"])
         fields.append("second_stages")
+    if flags["event_snapshots"] is not None:
+        message.event_snapshots.enabled = flags["event_snapshots"]
+        fields.append("event_snapshots")
     if flags["labels"]:
         message.labels.update(_label(text) for text in flags["labels"])
         fields.append("labels")

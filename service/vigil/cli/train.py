@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vigil.accuracy.detector import SCORE_FLOOR, operating_thresholds, read_image
 from vigil.accuracy.finder import LetterboxFinder
+from vigil.cli.train_average import average
 from vigil.cli.train_classifier import classifier
 from vigil.cli.train_crops import crops
 from vigil.cli.train_ensemble import ensemble
@@ -31,6 +32,7 @@ def train() -> None:
     """Train a model."""
 
 
+train.add_command(average)
 train.add_command(classifier)
 train.add_command(ensemble)
 train.add_command(family)

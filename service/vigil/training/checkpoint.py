@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vigil.errors import DamagedModel
@@ -52,6 +52,39 @@ def load_checkpoint(
             states.setdefault(int(index), {})[name] = value
         optimiser.load_state_dict({"state": states, "param_groups": saved["param_groups"]})
     return step
+
+
+def trained_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a model's or a run's folder, weights or a checkpoint, of which the average is taken.
+
+    Raises DamagedModel where there are none.
+    """
+    path = _file(path)
+    try:
+        given = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DamagedModel(
+            f"{path} cannot be read ({error}); name a model's weights or a run's checkpoint"
+        ) from error
+    return _under("average.", given) or given
+
+
+def state_beside_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str], int]:
+    """What a checkpoint holds of its optimiser, its metadata and its step; of mere weights nothing and 0."""
+    with safe_open(_file(path), framework="pt") as file:
+        metadata = file.metadata() or {}
+        names = [name for name in file.keys() if name.startswith("optimiser.")]  # noqa: SIM118
+        beside: dict[str, Tensor] = {name: file.get_tensor(name) for name in names}
+    if "vigil" not in metadata:
+        metadata = {"vigil": json.dumps({"step": 0})}
+    return beside, metadata, int(json.loads(metadata["vigil"])["step"])
+
+
+def _file(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    files = [path / f"{name}.safetensors" for name in ("weights", "best", "checkpoint")]
+    return next((file for file in files if file.is_file()), files[0])
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

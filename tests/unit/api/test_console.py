@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.support import browser
 from tests.support.event_pictures import NAME, keep
+from tests.support.videos import jpeg
 from tests.unit.api.memory_fleet import T0_S, MemoryFleet, an_event
 from vigil.api import console
 from vigil.api.console import Console, Figures
@@ -305,6 +307,29 @@ async def test_a_browser_shows_hostile_names_as_text(web: Web) -> None:
     assert "zone.enter" in page
     assert "connecting 1" in page
     assert re.search(r'id="latency">\d+ ms<', page)
+
+
+@pytest.mark.skipif(bool(browser.why_not()), reason=browser.why_not())
+async def test_a_browser_opens_the_picture_of_an_event(
+    open_web: Callable[[], Any],
+    pictures: EventPictures,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    page = shutil.copytree(PAGE, tmp_path / "page")
+    with (page / "console.js").open("a") as script:  # an operator's click
+        script.write('setTimeout(() => document.querySelector("#feed button").click(), 1000);')
+    monkeypatch.setattr(console, "_PAGE", page)
+    async with open_web() as web:
+        await web.outbox.append([an_event(event_id="0" * 32, episode_id="0" * 32)])
+        await web.outbox.append([an_event(snapshot=NAME)])
+        await keep(pictures, NAME, jpeg())
+        shown = await asyncio.to_thread(browser.dom, web.url)
+    assert shown.count('<button class="open" type="button">zone.enter</button>') == 1
+    assert re.search(
+        r'<img id="picture" alt="The picture of this zone.enter" src="blob:[^"]+">', shown
+    )
+    assert re.search(r"<dt>Rule</dt><dd>yard</dd>", shown)
 
 
 @pytest.mark.skipif(bool(browser.why_not()), reason=browser.why_not())

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,12 @@ def test_the_search_ends_at_the_largest_number_that_holds(most: int, guess: int)
 def test_a_report_compares_with_the_bound_and_with_the_first_step(tmp_path: Path) -> None:
     steps = [step(4), step(15), step(16, holds=False)]
     report = DensityReport(
-        profile=PROFILES["main"], model="vigil-det-n", cores=2, steps=steps, alone=ALONE
+        profile=PROFILES["main"],
+        model="vigil-det-n",
+        cores=2,
+        steps=steps,
+        alone=ALONE,
+        alone_first=replace(ALONE, streams=FIRST, decode_ms=3.2),
     )
     result = report.as_json()
     assert result["streams"] == 15
@@ -73,7 +79,11 @@ def test_a_report_compares_with_the_bound_and_with_the_first_step(tmp_path: Path
     assert result["ratio"] == pytest.approx(15 * 90 / 2000, abs=0.001)
     assert result["stream_cpu_ms"] == pytest.approx(100.0)
     assert result["stream_mib_beside_decoder"] == pytest.approx(15.0)
-    assert result["stream_cpu_beside_decode_growth"] == 0.0
+    assert result["first_stream_cpu_beside_decode_ms"] == pytest.approx(100 - 25 * 3.2)
+    assert result["stream_cpu_beside_decode_ms"] == pytest.approx(100 - 25 * 3.0)
+    assert result["stream_cpu_beside_decode_growth"] == pytest.approx(25 / 20 - 1)
+    assert result["stream_mib_growth"] == 0.0
+    assert "stream_cpu_beside_decode_growth    0.25" in report.lines()
     report.draw(tmp_path / "density.png")
     assert (tmp_path / "density.png").read_bytes().startswith(b"\x89PNG")
 

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from vigil.errors import DamagedModel
+from vigil.training.checkpoint import trained_weights
 
 
 @torch.no_grad()
@@ -19,7 +18,7 @@ def take_weights(net: nn.Module, path: Path) -> int:
     The last layer keeps its fresh weights where the number of classes is another. Raises DamagedModel
     where nothing fits.
     """
-    given = _weights(path)
+    given = trained_weights(path)
     taken = 0
     for name, tensor in net.state_dict().items():
         held = given.get(name, given.get(name.removeprefix("net.")))  # a detector's has no prefix
@@ -29,20 +28,6 @@ def take_weights(net: nn.Module, path: Path) -> int:
     if taken == 0:
         raise DamagedModel(f"{path} has no layer of this net; name weights of the same --arch")
     return taken
-
-
-def _weights(path: Path) -> dict[str, Tensor]:
-    if path.is_dir():
-        files = [path / f"{name}.safetensors" for name in ("weights", "best", "checkpoint")]
-        path = next((file for file in files if file.is_file()), files[0])
-    try:
-        given = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DamagedModel(
-            f"{path} cannot be read ({error}); name a model's weights or a run's checkpoint"
-        ) from error
-    average = {k.removeprefix("average."): v for k, v in given.items() if k.startswith("average.")}
-    return average or given
 
 
 def freeze(net: nn.Module, stages: Sequence[str]) -> None:
