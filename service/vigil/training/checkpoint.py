@@ -22,7 +22,8 @@ def save_checkpoint(
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    save_file(plain, partial, metadata={"vigil": json.dumps({"step": step})})
+    of = {"step": step, "optimiser": type(optimiser).__name__}
+    save_file(plain, partial, metadata={"vigil": json.dumps(of)})
     partial.replace(path)
 
 
@@ -33,10 +34,14 @@ def load_checkpoint(
     average: nn.Module,
     optimiser: torch.optim.Optimizer | None,
 ) -> int:
-    """Put a saved state back and give its step. Raises DamagedModel where it does not fit."""
+    """Put a saved state back and give its step. Raises DamagedModel where it does not fit.
+
+    Another optimiser than the one that saved it begins without moments.
+    """
     try:
         with safe_open(path, framework="pt") as file:
-            step = int(json.loads(file.metadata()["vigil"])["step"])
+            of = json.loads(file.metadata()["vigil"])
+            step = int(of["step"])
             tensors: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         net.load_state_dict(_under("net.", tensors))
         average.load_state_dict(_under("average.", tensors))
@@ -44,7 +49,7 @@ def load_checkpoint(
         raise DamagedModel(
             f"{path} is no checkpoint of this net ({error}); begin a new run or name the right one"
         ) from error
-    if optimiser is not None:
+    if optimiser is not None and of.get("optimiser", "AdamW") == type(optimiser).__name__:
         saved = optimiser.state_dict()
         states: dict[int, dict[str, Tensor]] = {}
         for key, value in _under("optimiser.", tensors).items():

@@ -84,7 +84,7 @@ class Trainer:
         # elements, and mixes up layouts that differ. The workers' replicas are channels last.
         self.net: DetectorNet = net.to(self.device)
         self.average = MovingAverage(self.net, decay=recipe.ema_decay)
-        self.optimiser = make_optimiser(self.net, weight_decay=recipe.weight_decay)
+        self.optimiser = make_optimiser(self.net, recipe)
         self.step = 0
         self._teacher = Teacher(recipe.teacher) if recipe.teacher is not None else None
         self._turn = threading.Lock()  # guards everything above and the log

@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -72,6 +73,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     stages: tuple[Stage, ...]
     seed: int = 1
     test_hw: tuple[int, int] = (320, 512)
+    optimiser: Literal["adamw", "muon"] = "adamw"
     weight_decay: float = 0.05
     ema_decay: float = 0.9995
     clip_norm: float = 10.0

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from msgspec.structs import replace
 
 from tests.unit.training.tiny import recipe, write_set
 from vigil.errors import DamagedModel
 from vigil.training.export import averaged_net
 from vigil.training.labels import UnusableDataSet
 from vigil.training.loop import RunPlace, Settings, Trainer, open_source
-from vigil.training.optimise import learning_rate
+from vigil.training.optimise import Muon, learning_rate
 from vigil.training.recipe import Stage, load_recipe
 
 
@@ -27,20 +28,25 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_set(tmp_path_factory.mktemp("tiny") / "set")
 
 
-def trainer(root: Path, folder: Path, *, steps: int, **settings: object) -> Trainer:
+def trainer(
+    root: Path, folder: Path, *, steps: int, optimiser: str = "adamw", **settings: object
+) -> Trainer:
     place = RunPlace(folder, folder.parent / "cache")
     chosen = Settings(**{"precision": "float32", **settings})  # type: ignore[arg-type]
-    return Trainer(recipe(root, steps=steps), place, chosen)
+    return Trainer(replace(recipe(root, steps=steps), optimiser=optimiser), place, chosen)
 
 
-def test_a_resumed_run_is_the_same_run_bit_for_bit(root: Path, tmp_path: Path) -> None:
-    whole = trainer(root, tmp_path / "whole", steps=6)
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_a_resumed_run_is_the_same_run_bit_for_bit(
+    root: Path, tmp_path: Path, optimiser: str
+) -> None:
+    whole = trainer(root, tmp_path / "whole", steps=6, optimiser=optimiser)
     source = open_source(whole.recipe, whole.place)
     whole.run(source)
 
-    first = trainer(root, tmp_path / "parts", steps=6)
+    first = trainer(root, tmp_path / "parts", steps=6, optimiser=optimiser)
     first.run(source, last_step=4)  # past the change of stage
-    second = trainer(root, tmp_path / "parts", steps=6)
+    second = trainer(root, tmp_path / "parts", steps=6, optimiser=optimiser)
     assert second.resume()
     assert second.step == 4
     second.run(source)
@@ -50,6 +56,17 @@ def test_a_resumed_run_is_the_same_run_bit_for_bit(root: Path, tmp_path: Path) -
         assert torch.equal(value, second.net.state_dict()[name]), name
     for name, value in whole.average.net.state_dict().items():
         assert torch.equal(value, second.average.net.state_dict()[name]), name
+
+
+def test_another_optimiser_goes_on_from_a_checkpoint(root: Path, tmp_path: Path) -> None:
+    first = trainer(root, tmp_path / "run", steps=6)
+    source = open_source(first.recipe, first.place)
+    first.run(source, last_step=4)
+    second = trainer(root, tmp_path / "run", steps=6, optimiser="muon")
+    assert second.resume()
+    second.run(source)
+    assert second.step == 6
+    assert all(torch.isfinite(p).all() for p in second.net.parameters())
 
 
 def test_two_workers_do_every_step_once(root: Path, tmp_path: Path) -> None:
@@ -112,3 +129,18 @@ def test_the_log_is_json_lines(root: Path, tmp_path: Path) -> None:
     run = trainer(root, tmp_path / "log", steps=2)
     run.run(open_source(run.recipe, run.place))
     assert [json.loads(line) for line in run.place.log.read_text().splitlines()] == []
+
+
+def test_muon_turns_every_direction_of_a_filter_bank_alike() -> None:
+    filters = torch.nn.Parameter(torch.zeros(16, 4, 3, 3))
+    bias = torch.nn.Parameter(torch.zeros(16))
+    muon = Muon([{"params": [bias], "weight_decay": 0.0}], [filters], weight_decay=0.0)
+    muon.param_groups[0]["lr"] = 0.01
+    generator = torch.Generator().manual_seed(0)
+    strong = torch.randn(16, 36, generator=generator) * torch.logspace(0, -2, 16)[:, None]
+    filters.grad, bias.grad = strong.view_as(filters), torch.ones(16)
+    muon.step()
+    moved = torch.linalg.svdvals(filters.detach().view(16, 36))
+    assert float(moved.max() / moved.min()) < 3  # the gradient's own: over 50
+    assert float(filters.detach().square().mean().sqrt()) == pytest.approx(0.01 * 0.2, rel=0.5)
+    assert torch.all(bias < 0)
