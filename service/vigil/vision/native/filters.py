@@ -38,9 +38,13 @@ class Filters:
         return total
 
 
-def whole_filters(weight: Tensor, *, pixel: int) -> Filters:
-    """Weights (O, I, kh, kw) in 8 bits with a step a channel, for pixels ``pixel`` elements apart."""
-    steps = weight.abs().amax((1, 2, 3)).clamp(min=1e-8) / _WEIGHT_LEVELS
+def channel_steps(weight: Tensor) -> Tensor:
+    """What a step of 8 bits is worth of each output channel's weights (O, I, kh, kw)."""
+    return weight.abs().amax((1, 2, 3)).clamp(min=1e-8) / _WEIGHT_LEVELS
+
+
+def whole_filters(weight: Tensor, *, pixel: int, steps: Tensor) -> Filters:
+    """Weights (O, I, kh, kw) in 8 bits, in ``steps`` of each channel, for pixels ``pixel`` elements apart."""
     whole = torch.round(weight / steps[:, None, None, None]).to(torch.int8)
     return Filters(_laid_out(whole, pixel=pixel), pad_channels(steps))
 
@@ -54,6 +58,12 @@ def half_filters(weight: Tensor, *, pixel: int, exact: bool = False) -> Filters:
     parts = [halves, (weight - halves.float()).to(torch.bfloat16)] if exact else [halves]
     laid_out = [_laid_out(part.view(torch.int16), pixel=pixel) for part in parts]
     return Filters(np.concatenate(laid_out, axis=1), pad_channels(torch.ones(len(weight))))
+
+
+def weight_terms(weight: Tensor) -> tuple[Tensor, ...]:
+    """The four terms that `cpp/winograd.h` has of 3×3 weights (O, I, 3, 3): (O, I, 3, 1) each."""
+    left, middle, right = (weight[..., [column]] for column in range(3))
+    return left, (left + middle + right) / 2, (left - middle + right) / 2, -right
 
 
 def pad_channels(values: Tensor) -> NDArray[np.float32]:

@@ -38,7 +38,10 @@ struct Convolution {
   int32_t run;             // bytes that a kernel's row reads, its columns and channels one after another
   int32_t vectors;         // output channels / 16: 1 to 3
   Ending ending;
+  int32_t most;            // bytes: the largest that is stored
+  int32_t odd;             // `convolve_pairs`: the last pair of a row is one output
   int32_t cells;           // kBoxes: the first cell's number
+  int32_t top;             // kBoxes: the first output's row in its map
   float stride;            // kBoxes: pixels a cell
 };
 
@@ -74,17 +77,18 @@ inline __m512 exponential(__m512 v) {
   return _mm512_scalef_ps(p, n);
 }
 
-// Four pixels' sixteen channels, in steps, as bytes: pixel after pixel. Saturation is the ReLU.
-inline __m512i as_bytes(const __m512 (&v)[4]) {
+// Four pixels' sixteen channels, in steps, as bytes up to `most`: pixel after pixel. Saturation is the ReLU.
+inline __m512i as_bytes(const __m512 (&v)[4], int most) {
   const __m512i low = _mm512_packs_epi32(_mm512_cvtps_epi32(v[0]), _mm512_cvtps_epi32(v[1]));
   const __m512i high = _mm512_packs_epi32(_mm512_cvtps_epi32(v[2]), _mm512_cvtps_epi32(v[3]));
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
+  const __m512i bytes = _mm512_min_epu8(_mm512_packus_epi16(low, high), _mm512_set1_epi8(static_cast<char>(most)));
+  return _mm512_permutexvar_epi32(order, bytes);
 }
 
 template <bool kAdd>
-inline void store_bytes(const __m512 (&v)[4], uint8_t* const* output, int channel) {
-  const __m512i bytes = as_bytes(v);
+inline void store_bytes(const __m512 (&v)[4], uint8_t* const* output, int channel, int most) {
+  const __m512i bytes = as_bytes(v, most);
   const __m128i parts[4] = {
       _mm512_castsi512_si128(bytes), _mm512_extracti32x4_epi32(bytes, 1),
       _mm512_extracti32x4_epi32(bytes, 2), _mm512_extracti32x4_epi32(bytes, 3)};
@@ -106,107 +110,148 @@ inline void store_halves(__m512 v, uint8_t* output, int channel) {
   _mm256_storeu_si256(to, (__m256i)_mm512_cvtneps_pbh(v));
 }
 
-// A cell's class logits and its box: distances in strides from its centre, as `boxes_xyxy` has them.
-inline void store_box(__m512 v, const Convolution& c, const Answers& answers, int x, int y) {
-  const int64_t cell = c.cells + int64_t{y} * c.width + x;
-  const __mmask16 logits = (1u << answers.classes) - 1;
-  _mm512_mask_storeu_ps(answers.logits + cell * answers.classes, logits, v);
-  const __m512 reach = exponential(_mm512_min_ps(v, _mm512_set1_ps(6.0f)));
-  const __m512 four = _mm512_maskz_compress_ps(0xf << answers.classes, reach);
-  const __m128 centre = _mm_mul_ps(_mm_setr_ps(x + 0.5f, y + 0.5f, x + 0.5f, y + 0.5f), _mm_set1_ps(c.stride));
-  const __m128 steps = _mm_setr_ps(-c.stride, -c.stride, c.stride, c.stride);
-  _mm_storeu_ps(answers.boxes + cell * 4, _mm_fmadd_ps(_mm512_castps512_ps128(four), steps, centre));
+// Four cells' class logits and boxes, of which `count` are there: distances in strides from their centres, as `boxes_xyxy`
+// has them. `first` is the number of the first one in what is being computed.
+inline void store_boxes(const __m512* v, const Convolution& c, const Answers& answers, int first, int count) {
+  const __mmask16 logits = (1u << answers.classes) - 1, distances = 0xf << answers.classes;
+  const int64_t cell = c.cells + int64_t{first};
+  __m512 reach = _mm512_setzero_ps();
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    if (i < count) _mm512_mask_storeu_ps(answers.logits + (cell + i) * answers.classes, logits, v[i]);
+    const __m128 four = _mm512_castps512_ps128(_mm512_maskz_compress_ps(distances, v[i]));
+    reach = _mm512_mask_broadcast_f32x4(reach, 0xf << (4 * i), four);
+  }
+  reach = exponential(_mm512_min_ps(reach, _mm512_set1_ps(6.0f)));
+  const __m512 ahead = _mm512_setr_ps(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+  const __m512 number = _mm512_add_ps(_mm512_set1_ps(first + 0.5f), ahead);
+  const __m512 width = _mm512_set1_ps(c.width);
+  const __m512 row = _mm512_roundscale_ps(_mm512_div_ps(number, width), _MM_FROUND_TO_NEG_INF);
+  const __m512 x = _mm512_fnmadd_ps(row, width, number);
+  const __m512 y = _mm512_add_ps(row, _mm512_set1_ps(c.top + 0.5f));
+  const __m512 from = _mm512_mask_blend_ps(0xaaaa, x, y);               // x, y, x, y
+  const __m512 reached = _mm512_mask_sub_ps(_mm512_add_ps(from, reach), 0x3333, from, reach);
+  _mm512_mask_storeu_ps(answers.boxes + cell * 4, (1u << (4 * count)) - 1,
+                        _mm512_mul_ps(reached, _mm512_set1_ps(c.stride)));
 }
 
+// Eight outputs' channels `channel` to `channel + 15`, whole but for the ReLU, to their places.
+template <class Kind, Ending kEnding>
+inline void store(const __m512 (&v)[kPixels], const Convolution& c, const Pixels& at, int channel,
+                  const Answers& answers) {
+  constexpr bool kAdd = kEnding == Ending::kAddTo;
+  if constexpr (kEnding == Ending::kFloats) {
+#pragma GCC unroll 8
+    for (int p = 0; p < kPixels; ++p) _mm512_storeu_ps(at.output[p] + channel * sizeof(float), v[p]);
+  } else if constexpr (kEnding == Ending::kBoxes) {
+    for (int p = 0; p < kPixels && p < at.count; p += 4) {
+      store_boxes(v + p, c, answers, at.y * c.width + at.x + p, at.count - p < 4 ? at.count - p : 4);
+    }
+  } else if constexpr (std::is_same_v<Kind, Bytes>) {
+    store_bytes<kAdd>({v[0], v[1], v[2], v[3]}, at.output, channel, c.most);
+    store_bytes<kAdd>({v[4], v[5], v[6], v[7]}, at.output + 4, channel, c.most);
+  } else {
+#pragma GCC unroll 8
+    for (int p = 0; p < kPixels; ++p) store_halves<kAdd>(v[p], at.output[p], channel);
+  }
+}
+
+// The sums of a block over a kernel's rows, each a run of bytes from every pixel's `input` + `offset` on.
+//
+// A block is 8 pixels by 16, 32 or 48 channels: its sums, 8 to 24 of the 32 registers, stay there while four
+// bytes of each pixel are multiplied at a time. A step takes 8 broadcasts and up to 3 loads for up to 24
+// dot products, so that the loads (two a cycle) never hold up the products (two a cycle).
+template <class Kind, int kVectors>
+[[gnu::always_inline]] inline const uint8_t* multiply(__m512i (&sums)[kPixels][kVectors], const Convolution& c,
+                                                      const Pixels& at, int64_t offset, const uint8_t* w) {
+  const int64_t run = c.run;
+  for (int r = 0; r < c.rows; ++r, offset += c.input_row) {
+    for (int64_t k = offset; k < offset + run; k += kGroup, w += kVectors * 64) {
+      __m512i right[kVectors];
+#pragma GCC unroll 3
+      for (int n = 0; n < kVectors; ++n) right[n] = _mm512_loadu_si512(w + n * 64);
+#pragma GCC unroll 8
+      for (int p = 0; p < kPixels; ++p) {
+        const __m512i left = _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(at.input[p] + k));
+#pragma GCC unroll 3
+        for (int n = 0; n < kVectors; ++n) sums[p][n] = Kind::dot(sums[p][n], left, right[n]);
+      }
+    }
+  }
+  return w;
+}
+
+// Walks over a map's outputs, eight at a time. They are addressed one by one and run on from row to row: no width
+// leaves a remainder but at the map's end, where the last one is computed again into a place that nobody reads.
+class Walk {
+ public:
+  Walk(const Convolution& c, uint8_t* space, uint8_t* nowhere)
+      : c_(c), space_(space), nowhere_(nowhere), input_(space + c.input), output_(space + c.output),
+        below_(space + c.below) {}
+
+  [[gnu::always_inline]] inline void next(Pixels& at, int left) {
+    at.x = x_, at.y = y_, at.count = left;
+#pragma GCC unroll 8
+    for (int p = 0; p < kPixels; ++p) {
+      at.input[p] = input_;
+      at.output[p] = p < left ? output_ : nowhere_;
+      at.below[p] = below_;
+      if (p + 1 < left) step();
+    }
+  }
+
+ private:
+  [[gnu::always_inline]] inline void step() {
+    input_ += c_.input_right, output_ += c_.output_right, ++x_;
+    if (!(x_ & 1)) below_ += c_.below_right;
+    if (x_ == c_.width) {
+      x_ = 0, ++y_;
+      input_ = space_ + c_.input + y_ * c_.input_down;
+      output_ = space_ + c_.output + y_ * c_.output_down;
+      below_ = space_ + c_.below + (y_ >> 1) * c_.below_down;
+    }
+  }
+
+  const Convolution& c_;
+  uint8_t* const space_;
+  uint8_t* const nowhere_;
+  const uint8_t* input_;
+  uint8_t* output_;
+  const uint8_t* below_;
+  int x_ = 0, y_ = 0;
+};
+
+// What becomes of a block's sums.
 template <class Kind, Ending kEnding, int kVectors>
-inline void finish(const __m512i (&sums)[kPixels][kVectors], const Convolution& c, const Pixels& at,
-                   const Answers& answers) {
-  constexpr bool kBytes = std::is_same_v<Kind, Bytes>;
-  constexpr bool kStores = kEnding == Ending::kStore || kEnding == Ending::kAddTo || kEnding == Ending::kOntoBelow;
+[[gnu::always_inline]] inline void finish(const __m512i (&sums)[kPixels][kVectors], const Convolution& c,
+                                          const float* biases, const Pixels& at, const Answers& answers) {
 #pragma GCC unroll 3
   for (int n = 0; n < kVectors; ++n) {
     const int channel = n * kLanes;
-    const __m512 bias = _mm512_loadu_ps(c.bias + channel);
-    const __m512 scale = kBytes ? _mm512_loadu_ps(c.scale + channel) : bias;
+    const __m512 bias = _mm512_loadu_ps(biases + channel);
+    const __m512 scale = _mm512_loadu_ps(c.scale + channel);
     __m512 v[kPixels];
 #pragma GCC unroll 8
     for (int p = 0; p < kPixels; ++p) {
-      const __m512 sum = Kind::floats(sums[p][n]);
-      v[p] = kBytes ? _mm512_fmadd_ps(sum, scale, bias) : _mm512_add_ps(sum, bias);
+      v[p] = Kind::scaled(sums[p][n], scale, bias);
       if (kEnding == Ending::kOntoBelow) {
         v[p] = _mm512_add_ps(v[p], _mm512_loadu_ps(at.below[p] + channel * sizeof(float)));
       }
     }
-    if constexpr (kStores && kBytes) {
-      store_bytes<kEnding == Ending::kAddTo>({v[0], v[1], v[2], v[3]}, at.output, channel);
-      store_bytes<kEnding == Ending::kAddTo>({v[4], v[5], v[6], v[7]}, at.output + 4, channel);
-    } else {
-      int x = at.x, y = at.y;
-#pragma GCC unroll 8
-      for (int p = 0; p < kPixels; ++p) {
-        if constexpr (kStores) {
-          store_halves<kEnding == Ending::kAddTo>(v[p], at.output[p], channel);
-        } else if constexpr (kEnding == Ending::kFloats) {
-          _mm512_storeu_ps(at.output[p] + channel * sizeof(float), v[p]);
-        } else if (p < at.count) {
-          store_box(v[p], c, answers, x, y);
-          if (++x == c.width) x = 0, ++y;
-        }
-      }
-    }
+    store<Kind, kEnding>(v, c, at, channel, answers);
   }
 }
 
 // All of a convolution's outputs.
-//
-// A block is 8 pixels by 16, 32 or 48 channels: its sums, 8 to 24 of the 32 registers, stay there while four
-// bytes of each pixel are multiplied at a time. A step takes 8 broadcasts and up to 3 loads for up to 24
-// dot products, so that the loads (two a cycle) never hold up the products (two a cycle). Pixels are
-// addressed one by one and run on from row to row: no width leaves a remainder but at the map's end, where the last
-// pixel is computed again into a place that nobody reads.
 template <class Kind, Ending kEnding, int kVectors>
 void convolve(const Convolution& c, uint8_t* space, uint8_t* nowhere, const Answers& answers) {
-  const int total = c.height * c.width;
-  const int64_t run = c.run;
+  Walk walk(c, space, nowhere);
   Pixels at;
-  int x = 0, y = 0;
-  const uint8_t* input = space + c.input;
-  uint8_t* output = space + c.output;
-  const uint8_t* below = space + c.below;
-  for (int done = 0; done < total; done += kPixels) {
-    at.x = x, at.y = y, at.count = total - done;
-#pragma GCC unroll 8
-    for (int p = 0; p < kPixels; ++p) {
-      at.input[p] = input;
-      at.output[p] = p < at.count ? output : nowhere;
-      at.below[p] = below;
-      if (p + 1 >= at.count) continue;
-      input += c.input_right, output += c.output_right, ++x;
-      if (kEnding == Ending::kOntoBelow && !(x & 1)) below += c.below_right;
-      if (x == c.width) {
-        x = 0, ++y;
-        input = space + c.input + y * c.input_down;
-        output = space + c.output + y * c.output_down;
-        below = space + c.below + (y >> 1) * c.below_down;
-      }
-    }
+  for (int left = c.height * c.width; left > 0; left -= kPixels) {
+    walk.next(at, left);
     __m512i sums[kPixels][kVectors] = {};
-    const uint8_t* w = c.weights;
-    int64_t row = 0;
-    for (int r = 0; r < c.rows; ++r, row += c.input_row) {
-      for (int64_t k = row; k < row + run; k += kGroup, w += kVectors * 64) {
-        __m512i right[kVectors];
-#pragma GCC unroll 3
-        for (int n = 0; n < kVectors; ++n) right[n] = _mm512_loadu_si512(w + n * 64);
-#pragma GCC unroll 8
-        for (int p = 0; p < kPixels; ++p) {
-          const __m512i left = _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(at.input[p] + k));
-#pragma GCC unroll 3
-          for (int n = 0; n < kVectors; ++n) sums[p][n] = Kind::dot(sums[p][n], left, right[n]);
-        }
-      }
-    }
-    finish<Kind, kEnding, kVectors>(sums, c, at, answers);
+    multiply<Kind, kVectors>(sums, c, at, 0, c.weights);
+    finish<Kind, kEnding, kVectors>(sums, c, c.bias, at, answers);
   }
 }
 

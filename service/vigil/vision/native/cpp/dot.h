@@ -19,8 +19,12 @@ struct Bytes {
     asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(pixel), "v"(weights));
     return sum;
   }
-  static inline __m512 floats(__m512i sum) { return _mm512_cvtepi32_ps(sum); }
-  static inline __m128i larger(__m128i a, __m128i b) { return _mm_max_epu8(a, b); }
+  static inline __m512i add(__m512i a, __m512i b) { return _mm512_add_epi32(a, b); }
+  static inline __m512i subtract(__m512i a, __m512i b) { return _mm512_sub_epi32(a, b); }
+  static inline __m512 scaled(__m512i sum, __m512 scale, __m512 bias) {
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, bias);
+  }
+  static inline __m512i larger(__m512i a, __m512i b) { return _mm512_max_epu8(a, b); }
 };
 
 struct Halves {
@@ -28,9 +32,17 @@ struct Halves {
     asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(pixel), "v"(weights));
     return sum;
   }
-  static inline __m512 floats(__m512i sum) { return _mm512_castsi512_ps(sum); }
+  static inline __m512i add(__m512i a, __m512i b) {
+    return _mm512_castps_si512(_mm512_add_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b)));
+  }
+  static inline __m512i subtract(__m512i a, __m512i b) {
+    return _mm512_castps_si512(_mm512_sub_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b)));
+  }
+  static inline __m512 scaled(__m512i sum, __m512, __m512 bias) {
+    return _mm512_add_ps(_mm512_castsi512_ps(sum), bias);
+  }
   // What comes out of a ReLU is not negative, and then bfloat16 is ordered as its bits are.
-  static inline __m128i larger(__m128i a, __m128i b) { return _mm_max_epu16(a, b); }
+  static inline __m512i larger(__m512i a, __m512i b) { return _mm512_max_epu16(a, b); }
 };
 
 }  // namespace vigil

@@ -2,6 +2,8 @@
 //
 // A picture is inferred by one thread from first to last: what lies between the steps stays in that core's L2 cache, and
 // nobody waits for anybody. Who has several cores calls from several threads.
+#include <sys/mman.h>
+
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -10,27 +12,50 @@
 #include <mutex>
 #include <vector>
 
-#include "convolution.h"
 #include "pool.h"
+#include "winograd.h"
 
 namespace vigil {
 
-enum class Does : int32_t { kConvolveBytes = 0, kConvolveHalves = 1, kPoolBytes = 2, kPoolHalves = 3 };
+enum class Does : int32_t {
+  kConvolveBytes = 0,
+  kConvolveHalves = 1,
+  kPoolBytes = 2,
+  kPoolHalves = 3,
+  kSpreadBytes = 4,
+  kSpreadHalves = 5,
+  kConvolvePairsOfBytes = 6,
+  kConvolvePairsOfHalves = 7,
+  kCopyBytes = 8,
+  kCopyHalves = 9,
+};
+
+// Rows of the picture to where the stem reads them.
+struct Copy {
+  int64_t image;     // bytes from the picture's first to the first row's
+  int64_t row;       // bytes of a row there
+  int64_t output;
+  int64_t down;      // bytes to the row below
+  int32_t rows;
+  int32_t mean;      // kCopyHalves: the byte that the net takes for nothing
+};
 
 struct Step {
   Does does;
   int32_t unused;
   Convolution convolution;
   Pool pool;
+  Spread spread;
+  Copy copy;
 };
 
-// Where a picture lies in the workspace, with what its borders hold.
-struct Picture {
-  int64_t first;    // the first pixel's first byte
-  int64_t down;     // bytes to the pixel below
-  int32_t height, width;
-  int32_t mean;     // the byte that the net takes for nothing
-  Does does;        // kConvolveBytes: bytes as they are; kConvolveHalves: bfloat16, less the mean
+struct Sizes {
+  int64_t image;    // bytes of a picture
+  int64_t space;    // bytes of a workspace
+  int64_t grey;     // bytes at its beginning that are not zero at first, but ...
+  int32_t mean;
+  int32_t classes, cells;
+  int32_t unused;
 };
 
 // Bytes less the mean, in bfloat16, which holds them exactly; ``count`` is a multiple of 16.
@@ -42,23 +67,30 @@ inline void halves_of(const uint8_t* from, int64_t count, int mean, uint8_t* to)
   }
 }
 
+inline void copy_bytes(const Copy& c, const uint8_t* image, uint8_t* space) {
+  for (int y = 0; y < c.rows; ++y) std::memcpy(space + c.output + y * c.down, image + c.image + y * c.row, c.row);
+}
+
+inline void copy_halves(const Copy& c, const uint8_t* image, uint8_t* space) {
+  for (int y = 0; y < c.rows; ++y) halves_of(image + c.image + y * c.row, c.row, c.mean, space + c.output + y * c.down);
+}
+
 class Net {
  public:
-  Net(const Step* steps, int count, const Picture& picture, int64_t space_bytes, int classes, int cells)
-      : steps_(steps, steps + count), picture_(picture), space_bytes_(space_bytes), classes_(classes), cells_(cells) {}
+  Net(const Step* steps, int count, const Sizes& sizes) : steps_(steps, steps + count), sizes_(sizes) {}
 
   void infer(const uint8_t* images, int count, float* logits, float* boxes, std::atomic<int>& next) {
     Space space = taken();
-    for (int i; (i = next++) < count;) {
-      const Answers answers{logits + int64_t{i} * cells_ * classes_, boxes + int64_t{i} * cells_ * 4, classes_};
-      copy_in(images + int64_t{i} * picture_.height * picture_.width * 3, space.get());
-      for (const Step& step : steps_) take(step, space.get(), answers);
+    for (int64_t i; (i = next++) < count;) {
+      const Answers answers{logits + i * sizes_.cells * sizes_.classes, boxes + i * sizes_.cells * 4, sizes_.classes};
+      for (const Step& step : steps_) take(step, images + i * sizes_.image, space.get(), answers);
     }
     const std::lock_guard<std::mutex> hold(lock_);
     spaces_.push_back(std::move(space));
   }
 
  private:
+  static constexpr int64_t kPage = 1 << 21;    // a huge page
   static constexpr int64_t kNowhere = 4096;  // bytes after a workspace, see `convolve`
 
   struct Free {
@@ -66,7 +98,7 @@ class Net {
   };
   using Space = std::unique_ptr<uint8_t, Free>;
 
-  // A workspace that nobody uses; maps' borders in it are zero, and no step ever writes there.
+  // A workspace that nobody uses; maps' borders in it are zero, the picture's stand for nothing, and no step ever writes there.
   Space taken() {
     {
       const std::lock_guard<std::mutex> hold(lock_);
@@ -76,43 +108,33 @@ class Net {
         return space;
       }
     }
-    const int64_t bytes = (space_bytes_ + kNowhere + 4095) / 4096 * 4096;
-    Space space(static_cast<uint8_t*>(std::aligned_alloc(4096, bytes)));
+    const int64_t bytes = (sizes_.space + kNowhere + kPage - 1) / kPage * kPage;
+    Space space(static_cast<uint8_t*>(std::aligned_alloc(kPage, bytes)));
     if (!space) throw std::bad_alloc();
+    madvise(space.get(), bytes, MADV_HUGEPAGE);  // a wish: maps of 2 MB are 500 small pages
     std::memset(space.get(), 0, bytes);
-    if (picture_.does == Does::kConvolveBytes) {
-      std::memset(space.get(), picture_.mean, picture_.first + picture_.height * picture_.down);
-    }
+    std::memset(space.get(), sizes_.mean, sizes_.grey);
     return space;
   }
 
-  // What is around the picture stands for nothing, as the convolutions' own padding.
-  void copy_in(const uint8_t* image, uint8_t* space) const {
-    const int64_t row = int64_t{picture_.width} * 3;
-    for (int y = 0; y < picture_.height; ++y, image += row) {
-      uint8_t* to = space + picture_.first + y * picture_.down;
-      if (picture_.does == Does::kConvolveBytes) {
-        std::memcpy(to, image, row);
-      } else {
-        halves_of(image, row, picture_.mean, to);
-      }
-    }
-  }
-
-  void take(const Step& step, uint8_t* space, const Answers& answers) const {
-    uint8_t* nowhere = space + space_bytes_;
+  void take(const Step& step, const uint8_t* image, uint8_t* space, const Answers& answers) const {
+    uint8_t* nowhere = space + sizes_.space;
     switch (step.does) {
       case Does::kConvolveBytes: return convolve<Bytes>(step.convolution, space, nowhere, answers);
       case Does::kConvolveHalves: return convolve<Halves>(step.convolution, space, nowhere, answers);
       case Does::kPoolBytes: return pool<Bytes>(step.pool, space);
       case Does::kPoolHalves: return pool<Halves>(step.pool, space);
+      case Does::kSpreadBytes: return spread<Bytes>(step.spread, space);
+      case Does::kSpreadHalves: return spread<Halves>(step.spread, space);
+      case Does::kConvolvePairsOfBytes: return convolve_pairs<Bytes>(step.convolution, space, nowhere);
+      case Does::kConvolvePairsOfHalves: return convolve_pairs<Halves>(step.convolution, space, nowhere);
+      case Does::kCopyBytes: return copy_bytes(step.copy, image, space);
+      case Does::kCopyHalves: return copy_halves(step.copy, image, space);
     }
   }
 
   const std::vector<Step> steps_;
-  const Picture picture_;
-  const int64_t space_bytes_;
-  const int classes_, cells_;
+  const Sizes sizes_;
   std::mutex lock_;
   std::vector<Space> spaces_;
 };
@@ -121,9 +143,10 @@ class Net {
 
 extern "C" {
 
-vigil::Net* vigil_net_new(const vigil::Step* steps, int count, const vigil::Picture* picture,
-                          int64_t space_bytes, int classes, int cells) {
-  return new (std::nothrow) vigil::Net(steps, count, *picture, space_bytes, classes, cells);
+vigil::Net* vigil_net_new(const vigil::Step* steps, int count, const vigil::Sizes* sizes) try {
+  return new vigil::Net(steps, count, *sizes);
+} catch (const std::bad_alloc&) {
+  return nullptr;
 }
 
 void vigil_net_delete(vigil::Net* net) { delete net; }
