@@ -234,7 +234,7 @@ def _pair_numbers(
     bias, pixel = np.stack([pad_channels(conv.bias)] * 2), x.right // space.element
     terms = weight_terms(conv.weight)
     if not space.whole:
-        return [half_filters(term, pixel=pixel) for term in terms], bias
+        return [half_filters(term, pixel=pixel).evens_first() for term in terms], bias
     steps = channel_steps(torch.cat(terms, dim=1))
     filters = [whole_filters(term, pixel=pixel, steps=steps) for term in terms]
     m0, _, m2, m3 = (_MIDDLE * x.scale * one.sums() for one in filters)

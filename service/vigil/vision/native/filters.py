@@ -32,6 +32,14 @@ class Filters:
         split = some.reshape(vectors, LANES, some.shape[1], some.shape[2] // group, group)
         return np.ascontiguousarray(split.transpose(2, 3, 0, 1, 4))
 
+    def evens_first(self) -> "Filters":
+        """With the elements of rows in the order that `Halves32` of `cpp/winograd.h` leaves them in."""
+        count = self.values.shape[2]
+        whole = count - count % 32
+        blocks = np.arange(whole).reshape(-1, 16, 2).transpose(0, 2, 1)
+        order = np.concatenate([blocks.ravel(), np.arange(whole, count)])
+        return Filters(self.values[..., order], self.steps)
+
     def sums(self) -> NDArray[np.float32]:
         """Of each channel's weights, as numbers: what a constant input adds to its sum."""
         total: NDArray[np.float32] = self.values.astype(np.float32).sum((1, 2)) * self.steps

@@ -111,14 +111,20 @@ inline void store_halves(__m512 v, uint8_t* output, int channel) {
 }
 
 // Four cells' class logits and boxes, of which `count` are there: distances in strides from their centres, as `boxes_xyxy`
-// has them. `first` is the number of the first one in what is being computed.
-inline void store_boxes(const __m512* v, const Convolution& c, const Answers& answers, int first, int count) {
+// has them. `first` is the number of the first one in what is being computed. Where `more` cells follow, whose answers are written
+// later, logits are stored with what comes after them: a masked store takes several times as long.
+inline void store_boxes(const __m512* v, const Convolution& c, const Answers& answers, int first, int count, bool more) {
   const __mmask16 logits = (1u << answers.classes) - 1, distances = 0xf << answers.classes;
   const int64_t cell = c.cells + int64_t{first};
+  float* to = answers.logits + cell * answers.classes;
   __m512 reach = _mm512_setzero_ps();
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    if (i < count) _mm512_mask_storeu_ps(answers.logits + (cell + i) * answers.classes, logits, v[i]);
+  for (int i = 0; i < 4; ++i, to += answers.classes) {
+    if (more) {
+      _mm512_storeu_ps(to, v[i]);
+    } else if (i < count) {
+      _mm512_mask_storeu_ps(to, logits, v[i]);
+    }
     const __m128 four = _mm512_castps512_ps128(_mm512_maskz_compress_ps(distances, v[i]));
     reach = _mm512_mask_broadcast_f32x4(reach, 0xf << (4 * i), four);
   }
@@ -131,8 +137,12 @@ inline void store_boxes(const __m512* v, const Convolution& c, const Answers& an
   const __m512 y = _mm512_add_ps(row, _mm512_set1_ps(c.top + 0.5f));
   const __m512 from = _mm512_mask_blend_ps(0xaaaa, x, y);               // x, y, x, y
   const __m512 reached = _mm512_mask_sub_ps(_mm512_add_ps(from, reach), 0x3333, from, reach);
-  _mm512_mask_storeu_ps(answers.boxes + cell * 4, (1u << (4 * count)) - 1,
-                        _mm512_mul_ps(reached, _mm512_set1_ps(c.stride)));
+  const __m512 boxes = _mm512_mul_ps(reached, _mm512_set1_ps(c.stride));
+  if (count == 4) {
+    _mm512_storeu_ps(answers.boxes + cell * 4, boxes);
+  } else {
+    _mm512_mask_storeu_ps(answers.boxes + cell * 4, (1u << (4 * count)) - 1, boxes);
+  }
 }
 
 // Eight outputs' channels `channel` to `channel + 15`, whole but for the ReLU, to their places.
@@ -145,7 +155,9 @@ inline void store(const __m512 (&v)[kPixels], const Convolution& c, const Pixels
     for (int p = 0; p < kPixels; ++p) _mm512_storeu_ps(at.output[p] + channel * sizeof(float), v[p]);
   } else if constexpr (kEnding == Ending::kBoxes) {
     for (int p = 0; p < kPixels && p < at.count; p += 4) {
-      store_boxes(v + p, c, answers, at.y * c.width + at.x + p, at.count - p < 4 ? at.count - p : 4);
+      const int count = at.count - p < 4 ? at.count - p : 4;
+      // sixteen floats reach over as many cells at most
+      store_boxes(v + p, c, answers, at.y * c.width + at.x + p, count, at.count - p >= 4 + kLanes);
     }
   } else if constexpr (std::is_same_v<Kind, Bytes>) {
     store_bytes<kAdd>({v[0], v[1], v[2], v[3]}, at.output, channel, c.most);

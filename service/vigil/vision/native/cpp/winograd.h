@@ -39,7 +39,7 @@ template <int kVectors, class Do>
   }
 }
 
-// Some of a pixel's channels: 64, 32 or 16 bytes, or 16 halves. What is signed and a byte has 128 for zero.
+// Some of a pixel's channels: 64, 32 or 16 bytes, or 32 or 16 halves. What is signed and a byte has 128 for zero.
 struct Bytes64 {
   __m512i v;
   static Bytes64 load(const uint8_t* from) { return {_mm512_loadu_si512(from)}; }
@@ -75,6 +75,20 @@ struct Halves16 {
   Halves16 operator-(Halves16 o) const { return {_mm512_sub_ps(v, o.v)}; }
 };
 
+// The even ones, and after them the odd ones: so they come apart and together again by single instructions, and the weights
+// are in that order, too.
+struct Halves32 {
+  __m512 even, odd;
+  static Halves32 load(const uint8_t* from) {
+    const __m512i halves = _mm512_loadu_si512(from);
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(halves, 16)),
+            _mm512_castsi512_ps(_mm512_and_si512(halves, _mm512_set1_epi32(-65536)))};
+  }
+  void save(uint8_t* to) const { _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(odd, even)); }
+  Halves32 operator+(Halves32 o) const { return {_mm512_add_ps(even, o.even), _mm512_add_ps(odd, o.odd)}; }
+  Halves32 operator-(Halves32 o) const { return {_mm512_sub_ps(even, o.even), _mm512_sub_ps(odd, o.odd)}; }
+};
+
 template <class Some>
 inline void spread_row(const Spread& s, const uint8_t* from, uint8_t* to) {
   const int64_t term = s.channels;
@@ -96,15 +110,12 @@ void spread(const Spread& s, uint8_t* space) {
     uint8_t* to = space + s.output + int64_t{row} * s.pairs * kTerms * s.channels;
     for (int channel = 0, some; channel < s.channels; channel += some) {
       const int left = s.channels - channel;
-      some = std::is_same_v<Kind, Halves> ? 32 : left >= 64 ? 64 : left >= 32 ? 32 : 16;
-      if constexpr (std::is_same_v<Kind, Halves>) {
-        spread_row<Halves16>(s, from + channel, to + channel);
-      } else if (some == 64) {
-        spread_row<Bytes64>(s, from + channel, to + channel);
-      } else if (some == 32) {
-        spread_row<Bytes32>(s, from + channel, to + channel);
-      } else {
-        spread_row<Bytes16>(s, from + channel, to + channel);
+      using Half = std::is_same<Kind, Halves>;
+      some = left >= 64 ? 64 : left >= 32 ? 32 : 16;
+      switch (some) {
+        case 64: spread_row<std::conditional_t<Half::value, Halves32, Bytes64>>(s, from + channel, to + channel); break;
+        case 32: spread_row<std::conditional_t<Half::value, Halves16, Bytes32>>(s, from + channel, to + channel); break;
+        default: spread_row<Bytes16>(s, from + channel, to + channel);  // never halves
       }
     }
   }
