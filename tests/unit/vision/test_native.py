@@ -157,14 +157,12 @@ def test_what_is_beyond_a_range_stops_at_its_end(kernels: Kernels, place: str) -
 
 
 @every_precision
-@pytest.mark.parametrize("rows", [1, 3, 1000])
-def test_the_order_of_rows_changes_nothing(
-    kernels: Kernels, precision: NativePrecision, rows: int, monkeypatch: pytest.MonkeyPatch
+def test_how_many_rows_have_their_terms_at_once_changes_nothing(
+    kernels: Kernels, precision: NativePrecision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = sized("vigil-det-n", 96, 224)
     batch = pictures(manifest, count=2)
     logits, boxes = answer(native_net(kernels, manifest, precision), batch)
-    monkeypatch.setattr("vigil.vision.native.plan._ROWS", rows)
     monkeypatch.setattr("vigil.vision.native.convolutions._BAND_BYTES", 1 << 12)
     other = answer(native_net(kernels, manifest, precision), batch)
     assert torch.equal(other[0], logits)

@@ -22,7 +22,9 @@ from vigil.vision.native.maps import Map, Workspace
 from vigil.vision.native.steps import Convolution, Does, Ending, Spread, Step
 
 _MIDDLE = 128  # what stands for zero in terms that are bytes
-_BAND_BYTES = 1 << 17  # of terms that are made before they are multiplied
+_BAND_BYTES = (
+    1 << 17
+)  # of terms that are made before they are multiplied: they stay in the L2 cache
 _LINE = 64
 
 
@@ -65,8 +67,11 @@ class Whole:
         constants: Constants,
         ending: Ending,
         below: Map | None = None,
+        cells: tuple[int, int] = (0, 0),
     ) -> None:
+        """``cells``, for `Ending.BOXES`: the first cell's number, and pixels from one to the next."""
         self._space, self._x, self._target, self._below = space, x, target, below
+        self._cells = cells
         self._stride, self._pad = int(conv.stride[0]), int(conv.padding[0])
         self._ending = ending
         filters, bias = _numbers(conv, x, target, space, exact=ending is Ending.BOXES)
@@ -85,36 +90,34 @@ class Whole:
                 )
             )
 
-    def needs(self, rows: int) -> int:
-        """How many rows of the input the first ``rows`` of the output need."""
-        return (rows - 1) * self._stride - self._pad + (1 if self._twice else self._rows)
-
-    def steps(self, top: int, end: int) -> Iterator[Step]:
-        """For the output's rows from ``top`` up to ``end``."""
+    def steps(self) -> Iterator[Step]:
+        """A step for each part of the output's channels."""
         x, target, below = self._x, self._target, self._below
         out = 4 if self._ending is Ending.FLOATS else self._space.element
         for part in self._parts:
             convolution = Convolution(
-                input=x.first + (top * self._stride - self._pad) * x.down - self._pad * x.right,
+                input=x.first - self._pad * (x.down + x.right),
                 input_row=0 if self._twice else x.down,
                 input_down=x.down * self._stride,
                 input_right=x.right * self._stride,
-                output=target.first + top * target.down + part.channel * out,
+                output=target.first + part.channel * out,
                 output_down=target.down,
                 output_right=target.right,
                 weights=part.weights,
                 scale=part.scale,
                 bias=part.bias,
-                height=end - top,
+                height=target.height,
                 width=target.width,
                 rows=self._rows,
                 run=self._run,
                 vectors=part.vectors,
                 ending=self._ending,
                 most=target.levels,
+                cells=self._cells[0],
+                stride=self._cells[1],
             )
             if below:
-                convolution.below = below.first + top // 2 * below.down + part.channel * 4
+                convolution.below = below.first + part.channel * 4
                 convolution.below_down = below.down
                 convolution.below_right = below.right
             does = Does.CONVOLVE_BYTES if self._space.whole else Does.CONVOLVE_HALVES
@@ -159,14 +162,11 @@ class Pairs:
         """Room that the terms need."""
         return (min(self._band, self._x.height) + 2) * self._down
 
-    def needs(self, rows: int) -> int:
-        """How many rows of the input the first ``rows`` of the output need."""
-        return rows + 1
-
-    def steps(self, top: int, end: int, *, terms: int) -> Iterator[Step]:
-        """For the output's rows from ``top`` up to ``end``, with the terms at a place of the workspace."""
-        for first in range(top, end, self._band):
-            yield from self._band_steps(first, min(end, first + self._band), terms)
+    def steps(self, terms: int) -> Iterator[Step]:
+        """Steps for some rows at a time, with their terms at a place of the workspace."""
+        height = self._target.height
+        for top in range(0, height, self._band):
+            yield from self._band_steps(top, min(height, top + self._band), terms)
 
     def _band_steps(self, top: int, end: int, terms: int) -> Iterator[Step]:
         x, target, whole = self._x, self._target, self._space.whole

@@ -11,12 +11,9 @@ from torch import nn
 from vigil.vision.native.convolutions import Constants, Pairs, Whole
 from vigil.vision.native.filters import LANES, round_up
 from vigil.vision.native.maps import LEVELS, PAIRED_LEVELS, Map, Workspace
-from vigil.vision.native.rows import Layer
 from vigil.vision.native.steps import Copy, Does, Ending, Pool, Sizes, Step
 from vigil.vision.nets.blocks import Bottleneck, ConvNorm, PyramidPool
 from vigil.vision.nets.detector_net import PIXEL_MEAN, PIXEL_SCALE, STRIDES, DetectorNet
-
-_ROWS = 16  # of strides 8 and more that are made at a time
 
 
 class Plan:
@@ -32,16 +29,13 @@ class Plan:
         if net.classes + 4 > LANES:
             raise ValueError(f"{net.classes} classes: the kernels take up to {LANES - 4}")
         self.input_hw = input_hw
-        self.steps: list[Step] = []
         self._space, self._constants = Workspace(ranges), Constants()
-        self._layers: dict[int, Layer] = {}  # by the first byte of the map that they write last
-        self._terms, self._terms_bytes, self._cells = 0, 0, 0
-        x = self._picture(*input_hw)
+        self._layers: list[Whole | Pairs | Step] = []
+        self._cells = 0
+        picture = self._picture(*input_hw)
         grey = self._space.bytes if ranges else 0
-        goals = self._lay_out(net, x)
-        self._terms = self._space.place(self._terms_bytes)
-        for layer, rows in goals:
-            layer.finish(self.steps, rows=rows)
+        self._lay_out(net, picture)
+        self.steps = list(self._steps())
         self.sizes = Sizes(
             image=input_hw[0] * input_hw[1] * 3,
             space=self._space.bytes,
@@ -51,13 +45,21 @@ class Plan:
             cells=self._cells,
         )
 
-    def _lay_out(self, net: DetectorNet, picture: Map) -> list[tuple[Layer, int]]:
-        """Layers that want the others' rows, one after the other, with how many at a time."""
-        x, features = picture, []
+    def _steps(self) -> Iterator[Step]:
+        """In order; all 3×3 convolutions have their terms in one place."""
+        pairs = (layer for layer in self._layers if isinstance(layer, Pairs))
+        terms = self._space.place(max(layer.terms_bytes for layer in pairs))
+        for layer in self._layers:
+            if isinstance(layer, Step):
+                yield layer
+            else:
+                yield from layer.steps(terms) if isinstance(layer, Pairs) else layer.steps()
+
+    def _lay_out(self, net: DetectorNet, picture: Map) -> None:
         height, width = picture.height // 4, picture.width // 4
         stem = self._space.map(height, width, net.stem.conv.out_channels, "stages.0")
-        self._convolve(net.stem.conv, x, stem)
-        x = stem
+        self._convolve(net.stem.conv, picture, stem)
+        x, features = stem, []
         for index, stage in enumerate(net.stages):
             for place, part in enumerate(stage.children()):
                 if isinstance(part, Bottleneck):
@@ -67,7 +69,6 @@ class Plan:
                 else:
                     x = self._convolved(part, x, f"stages.{index}")
             features.append(x)
-        goals = [(self._layers[x.first], _ROWS) for x in features[1:]]
         features[3] = self._pooled(net.context, features[3])
         merged: list[Map] = []
         below: Map | None = None
@@ -78,11 +79,8 @@ class Plan:
             merged.insert(0, merge)
             if level:
                 below = self._coarse(net.reductions[level - 1], merge, level - 1)
-        heads = [
+        for level, (head, x) in enumerate(zip(net.heads, merged, strict=True)):
             self._head(head, x, level)
-            for level, (head, x) in enumerate(zip(net.heads, merged, strict=True))
-        ]
-        return goals + [(head, _ROWS) for head in reversed(heads)]
 
     def _picture(self, height: int, width: int) -> Map:
         """Where the stem reads the picture, with two pixels above and to the left: the stem's padding."""
@@ -93,18 +91,8 @@ class Plan:
             first, down, pixel, height, width, PIXEL_SCALE, zero=PIXEL_MEAN if whole else 0
         )
 
-        def steps(top: int, end: int) -> Iterator[Step]:
-            copy = Copy(
-                image=top * width * 3,
-                row=width * 3,
-                output=first + top * down,
-                down=down,
-                rows=end - top,
-                mean=PIXEL_MEAN,
-            )
-            yield Step(does=Does.COPY_BYTES if whole else Does.COPY_HALVES, copy=copy)
-
-        self._layers[first] = Layer(height, steps, [])
+        copy = Copy(row=width * 3, output=first, down=down, rows=height, mean=PIXEL_MEAN)
+        self._layers.append(Step(does=Does.COPY_BYTES if whole else Does.COPY_HALVES, copy=copy))
         return target
 
     def _pooled(self, pool: PyramidPool, x: Map) -> Map:
@@ -120,10 +108,7 @@ class Plan:
             does=Does.POOL_BYTES if self._space.whole else Does.POOL_HALVES,
             pool=Pool(whole.first, whole.down, whole.right, scratch, x.height, x.width, quarter),
         )
-        reduced = self._layers[whole.first]
-        self._layers[whole.first] = Layer(
-            x.height, lambda top, end: [step], [(reduced, lambda rows: rows)], grain=x.height
-        )
+        self._layers.append(step)
         return self._convolved(pool.join, whole, "context.join")
 
     def _joined(self, lateral: nn.Module, feature: Map, level: int, below: Map | None) -> Map:
@@ -141,29 +126,15 @@ class Plan:
         self._convolve(conv, x, target, ending=Ending.FLOATS)
         return target
 
-    def _head(self, head: nn.Module, x: Map, level: int) -> Layer:
-        *blocks, last = head.children()
-        for place, part in enumerate(blocks):
-            x = self._convolved(part, x, f"heads.{level}.{place}")
-        boxes = Whole(
-            _conv_of(last),
-            x,
-            replace(x, scale=1.0),
-            space=self._space,
-            constants=self._constants,
-            ending=Ending.BOXES,
-        )
-        first = self._cells
+    def _head(self, head: nn.Module, x: Map, level: int) -> None:
+        for place, part in enumerate(head.children()):
+            if isinstance(part, ConvNorm):
+                x = self._convolved(part, x, f"heads.{level}.{place}")
+            else:
+                self._convolve(
+                    _conv_of(part), x, replace(x, scale=1.0), ending=Ending.BOXES, level=level
+                )
         self._cells += x.height * x.width
-
-        def steps(top: int, end: int) -> Iterator[Step]:
-            for step in boxes.steps(top, end):
-                step.convolution.stride = STRIDES[level]
-                step.convolution.cells = first + top * x.width
-                step.convolution.top = top
-                yield step
-
-        return Layer(x.height, steps, [(self._layers[x.first], boxes.needs)])
 
     def _convolved(self, part: nn.Module, x: Map, name: str, *, levels: int = LEVELS) -> Map:
         """A convolution and ReLU, to a map of its own."""
@@ -182,38 +153,27 @@ class Plan:
         *,
         ending: Ending = Ending.STORE,
         below: Map | None = None,
+        level: int = 0,
     ) -> None:
         """A layer that writes a map, or adds to it what is there already."""
+        space, constants = self._space, self._constants
         if conv.kernel_size == (3, 3) and conv.stride == (1, 1):
-            pairs = Pairs(
-                conv, x, target, space=self._space, constants=self._constants, ending=ending
-            )
-            self._terms_bytes = max(self._terms_bytes, pairs.terms_bytes)
-            layer = Layer(
-                target.height,
-                lambda top, end: pairs.steps(top, end, terms=self._terms),
-                [(self._layers[x.first], pairs.needs)],
-            )
-        else:
-            whole = Whole(
+            pairs = Pairs(conv, x, target, space=space, constants=constants, ending=ending)
+            self._layers.append(pairs)
+            return
+        cells = (self._cells, STRIDES[level])
+        self._layers.append(
+            Whole(
                 conv,
                 x,
                 target,
-                space=self._space,
-                constants=self._constants,
+                space=space,
+                constants=constants,
                 ending=ending,
                 below=below,
+                cells=cells,
             )
-            layer = Layer(target.height, whole.steps, [(self._layers[x.first], whole.needs)])
-        if below:
-            layer.sources = [
-                *layer.sources,
-                (self._layers[below.first], lambda rows: -(-rows // 2)),
-            ]
-            layer.grain = 2
-        if ending is Ending.ADD_TO:
-            layer.sources = [*layer.sources, (self._layers[target.first], lambda rows: rows)]
-        self._layers[target.first] = layer
+        )
 
 
 def _conv_of(part: nn.Module) -> nn.Conv2d:

@@ -40,7 +40,7 @@ class Convolution(ctypes.Structure):
             "weights", "scale", "bias",
         )),
         *((name, ctypes.c_int32) for name in (
-            "height", "width", "rows", "run", "vectors", "ending", "most", "odd", "cells", "top",
+            "height", "width", "rows", "run", "vectors", "ending", "most", "odd", "cells", "unused",
         )),
         ("stride", ctypes.c_float),
     ]  # fmt: skip
@@ -65,10 +65,10 @@ class Spread(ctypes.Structure):
 
 
 class Copy(ctypes.Structure):
-    """Rows of the picture to where the stem reads them."""
+    """The picture, to where the stem reads it."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("image", "row", "output", "down")),
+        *((name, ctypes.c_int64) for name in ("row", "output", "down")),
         *((name, ctypes.c_int32) for name in ("rows", "mean")),
     ]
 

@@ -41,7 +41,7 @@ struct Convolution {
   int32_t most;            // bytes: the largest that is stored
   int32_t odd;             // `convolve_pairs`: the last pair of a row is one output
   int32_t cells;           // kBoxes: the first cell's number
-  int32_t top;             // kBoxes: the first output's row in its map
+  int32_t unused;
   float stride;            // kBoxes: pixels a cell
 };
 
@@ -134,7 +134,7 @@ inline void store_boxes(const __m512* v, const Convolution& c, const Answers& an
   const __m512 width = _mm512_set1_ps(c.width);
   const __m512 row = _mm512_roundscale_ps(_mm512_div_ps(number, width), _MM_FROUND_TO_NEG_INF);
   const __m512 x = _mm512_fnmadd_ps(row, width, number);
-  const __m512 y = _mm512_add_ps(row, _mm512_set1_ps(c.top + 0.5f));
+  const __m512 y = _mm512_add_ps(row, _mm512_set1_ps(0.5f));
   const __m512 from = _mm512_mask_blend_ps(0xaaaa, x, y);               // x, y, x, y
   const __m512 reached = _mm512_mask_sub_ps(_mm512_add_ps(from, reach), 0x3333, from, reach);
   const __m512 boxes = _mm512_mul_ps(reached, _mm512_set1_ps(c.stride));

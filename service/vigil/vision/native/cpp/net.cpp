@@ -30,10 +30,9 @@ enum class Does : int32_t {
   kCopyHalves = 9,
 };
 
-// Rows of the picture to where the stem reads them.
+// The picture, to where the stem reads it.
 struct Copy {
-  int64_t image;     // bytes from the picture's first to the first row's
-  int64_t row;       // bytes of a row there
+  int64_t row;       // bytes of a row of the picture
   int64_t output;
   int64_t down;      // bytes to the row below
   int32_t rows;
@@ -73,18 +72,16 @@ inline void ask_for(const Copy& c, const uint8_t* row) {
 }
 
 inline void copy_bytes(const Copy& c, const uint8_t* image, uint8_t* space) {
-  const uint8_t* from = image + c.image;
-  for (int y = 0; y < c.rows; ++y, from += c.row) {
-    ask_for(c, from);
-    std::memcpy(space + c.output + y * c.down, from, c.row);
+  for (int y = 0; y < c.rows; ++y, image += c.row) {
+    ask_for(c, image);
+    std::memcpy(space + c.output + y * c.down, image, c.row);
   }
 }
 
 inline void copy_halves(const Copy& c, const uint8_t* image, uint8_t* space) {
-  const uint8_t* from = image + c.image;
-  for (int y = 0; y < c.rows; ++y, from += c.row) {
-    ask_for(c, from);
-    halves_of(from, c.row, c.mean, space + c.output + y * c.down);
+  for (int y = 0; y < c.rows; ++y, image += c.row) {
+    ask_for(c, image);
+    halves_of(image, c.row, c.mean, space + c.output + y * c.down);
   }
 }
 
