@@ -100,7 +100,7 @@ class Net {
   }
 
  private:
-  static constexpr int64_t kPage = 1 << 21;    // a huge page
+  static constexpr int64_t kPage = 1 << 21;  // a huge page
   static constexpr int64_t kNowhere = 4096;  // bytes after a workspace, see `convolve`
 
   struct Free {
@@ -121,7 +121,7 @@ class Net {
     const int64_t bytes = (sizes_.space + kNowhere + kPage - 1) / kPage * kPage;
     Space space(static_cast<uint8_t*>(std::aligned_alloc(kPage, bytes)));
     if (!space) throw std::bad_alloc();
-    madvise(space.get(), bytes, MADV_HUGEPAGE);  // a wish: maps of 2 MB are 500 small pages
+    madvise(space.get(), bytes, MADV_HUGEPAGE);  // a wish: 2 MB of maps are 500 small pages
     std::memset(space.get(), 0, bytes);
     std::memset(space.get(), sizes_.mean, sizes_.grey);
     return space;
