@@ -170,6 +170,12 @@ def _tell(change: streams_pb2.WatchStreamsResponse, as_json: bool) -> None:
         click.echo(f"{name}  {state_name}  run {run}  {fps} fps  {detail}".rstrip())
 
 
+def _snapshots(asked: streams_pb2.EventSnapshots) -> str:
+    if not asked.enabled:
+        return "none"
+    return f"of the events of {', '.join(asked.rule_ids)}" if asked.rule_ids else "of all events"
+
+
 def _show(one: streams_pb2.Stream, as_json: bool) -> None:
     if as_json:
         echo_json(as_dict(one))
@@ -183,6 +189,7 @@ def _show(one: streams_pb2.Stream, as_json: bool) -> None:
         ("LABELS", ", ".join(f"{key}={value}" for key, value in one.spec.labels.items()) or "none"),
         ("RULES", ", ".join(f"{rule.rule_id} ({rule.WhichOneof('kind')})" for rule in one.spec.rules)
          or "none"),
+        ("SNAPSHOTS", _snapshots(one.spec.event_snapshots)),
     ]  # fmt: skip
     for name, value in rows:
         click.echo(f"{name.lower():<11} {value}".rstrip())

@@ -76,7 +76,7 @@ class EventPictures:
     def _send(self, name: str, picture: U8) -> None:
         try:
             jpeg = _encoded(at_most(picture, self._context.settings.snapshot_px))
-        except cv2.error:
+        except (cv2.error, MemoryError):  # hosts have a limit of memory
             jpeg = None
         message = EventPicture(
             stream_id=self._stream_id, name=name, lost="" if jpeg else "encoding"
