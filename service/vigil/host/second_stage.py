@@ -20,6 +20,8 @@ PERIOD_S: Final = 1.0  # between two crops of a track
 FIRST_S: Final = 0.3  # a new track's first crop: so long a better one is waited for
 SETTLED_CROPS: Final = 6  # from then on a track is known, and looked at every SETTLED_S only
 SETTLED_S: Final = 5.0
+SURE_CROPS: Final = 3  # so few settle a track, too, whose mean probability is at least SURE
+SURE: Final = 0.9
 LEAST_PX: Final = 12.0  # of a box's longer side: less shows no type
 BETTER: Final = 1.15  # a frame must be better by so much for another crop to be cut
 _AT_EDGE: Final = 0.004  # of the picture: a box that ends there is cut off
@@ -36,6 +38,12 @@ class Followed:
     best: U8 | None = None  # the crop that goes next, (input_px, input_px, 3) uint8 BGR
     quality: float = 0.0
     at_engine: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is known what the track is: by many crops, or by some that are sure of one class."""
+        sure = self.crops >= SURE_CROPS and float(self.sums.max()) >= SURE * self.crops
+        return sure or self.crops >= SETTLED_CROPS
 
 
 @dataclass(slots=True)
@@ -148,6 +156,8 @@ class SecondStages:
         if probabilities is not None:
             followed.sums += probabilities
             followed.crops += 1
+            if followed.settled:  # PERIOD_S was added as the crop was sent
+                followed.due_s += SETTLED_S - PERIOD_S
             self._tell(track_id)
 
     def _tell(self, track_id: int) -> None:
@@ -187,8 +197,7 @@ class SecondStages:
         if slot is None:
             return
         engine.crops.picture(slot, stage.info.input_px)[:] = crop
-        period_s = PERIOD_S if followed.crops + 1 < SETTLED_CROPS else SETTLED_S
-        followed.due_s = time_s + period_s
+        followed.due_s = time_s + PERIOD_S
         followed.best, followed.quality, followed.at_engine = None, 0.0, True
         message = CropReady(
             slot=slot,

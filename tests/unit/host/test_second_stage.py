@@ -12,7 +12,14 @@ from vigil.fleet.policy import SourcePolicy
 from vigil.host.access import Access
 from vigil.host.context import HostContext, Transit
 from vigil.host.engine_link import EngineLink
-from vigil.host.second_stage import FIRST_S, PERIOD_S, SETTLED_CROPS, SETTLED_S, SecondStages
+from vigil.host.second_stage import (
+    FIRST_S,
+    PERIOD_S,
+    SETTLED_CROPS,
+    SETTLED_S,
+    SURE_CROPS,
+    SecondStages,
+)
 from vigil.host.second_stage import quality_of as quality
 from vigil.host.worker import Worker
 from vigil.ipc.channel import Channel, socket_pair
@@ -166,13 +173,18 @@ def test_a_crop_shows_the_track_and_what_is_around_it(room: Room) -> None:
     assert (pixels[:, 0] == 114).all(), "its aspect is kept"
 
 
-def test_the_first_crop_goes_soon_and_the_next_ones_at_most_once_a_second(room: Room) -> None:
+@pytest.mark.parametrize(
+    ("chances", "crops"), [((0.5, 0.5), SETTLED_CROPS), ((0.05, 0.95), SURE_CROPS)]
+)
+def test_the_first_crop_goes_soon_and_the_next_ones_at_most_once_a_second(
+    room: Room, chances: tuple[float, float], crops: int
+) -> None:
     began_s = room.time_s
     crop = room.see_until_sent(track())
     assert room.time_s - STEP_S - began_s == pytest.approx(FIRST_S, abs=STEP_S)
     sent_s = [room.time_s]
-    for _ in range(SETTLED_CROPS):
-        room.answer(crop, 0.5, 0.5)
+    for _ in range(crops):
+        room.answer(crop, *chances)
         crop = room.see_until_sent(track())
         sent_s.append(room.time_s)
     gaps = np.diff(sent_s)
