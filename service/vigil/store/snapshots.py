@@ -82,11 +82,16 @@ class SnapshotFolder:
                 self._enter(kept)
 
     def put(self, name: SnapshotName, jpeg: bytes) -> None:
-        """Keep a picture, letting go of others where room is needed. Raises OSError, and NoRoom."""
+        """Keep a picture, letting go of others where room is needed. Raises OSError, and NoRoom.
+
+        What is kept stays as it is: a second picture of a name is a FileExistsError.
+        """
+        path = self._folder / str(name)
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, "a picture of that name is kept", str(path))
         while self.count and self.used_bytes + len(jpeg) > self._max_bytes:
             most = max(self._used, key=lambda stream_id: self._used[stream_id])
             self._let_go(most, "max_bytes")
-        path = self._folder / str(name)
         disk = os.statvfs(self._folder)
         if disk.f_bavail * disk.f_frsize < self._least_free_bytes + len(jpeg):
             raise NoRoom(

@@ -119,6 +119,15 @@ def test_what_cannot_be_written_leaves_nothing_and_is_not_counted(shelf: Shelf) 
     assert (folder.count, folder.used_bytes) == (0, 0)
 
 
+def test_what_is_kept_is_not_written_over(shelf: Shelf) -> None:
+    folder = shelf.open()
+    folder.put(name("gate", 1), b"evidence")
+    with pytest.raises(FileExistsError):
+        folder.put(name("gate", 1), b"another")
+    assert folder.read(name("gate", 1)) == b"evidence"
+    assert (folder.count, folder.used_bytes) == (1, 8)
+
+
 def test_a_link_in_the_place_of_a_picture_is_not_followed(shelf: Shelf, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret")
