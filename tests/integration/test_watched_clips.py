@@ -19,16 +19,7 @@ LABELS = Path(__file__).parents[1] / "data" / "events"
 CLIPS = [
     "car-detection",
     "car_traffic_small",
-    pytest.param(
-        "one-by-one-person-detection",
-        marks=[
-            pytest.mark.slow,
-            pytest.mark.xfail(
-                raises=AssertionError,
-                reason="eight enters of six: boxes reach below the feet, over the zone's edge",
-            ),
-        ],
-    ),
+    pytest.param("one-by-one-person-detection", marks=pytest.mark.slow),
 ]
 pytestmark = [
     pytest.mark.timeout(300),

@@ -16,9 +16,9 @@ from vigil.rules.subject import Moment, Reason, Subject
 from vigil.rules.trail import Trail
 from vigil.spec import GroundPoint, Point, SpeedRule
 
-TRAIL_S = 1.5
+TRAIL_S = 2.5  # feet shake: over 1.5 s precision at limits near walking pace was 0.40, not 0.58
 LEAST_TRAIL_S = 0.75  # a speed measured over less is not told
-DOUBT = 2.0  # standard errors that a speed is past its limit by when it is told
+DOUBT = 1.5  # standard errors that a speed is past its limit by when it is told
 SLACK = 0.1  # an episode ends this part past its limit
 
 

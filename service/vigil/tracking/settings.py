@@ -18,7 +18,7 @@ class MotionNoise:
     acceleration: float = 0.7  # spectral density of the centre's acceleration, sizes / s^1.5
     growth: float = 0.06  # the same of width and height
     start_speed: float = 2.0  # standard deviation of a new track's speed, sizes / s
-    start_growth: float = 0.2
+    start_growth: float = 0.5  # who comes in at the lower edge grows by that much
 
 
 @dataclass(frozen=True, slots=True)
