@@ -35,6 +35,10 @@ class Backdrop:
         self._hidden_s: F32 = np.zeros(shape, np.float32)
         self.age_s: F32 = np.zeros(shape, np.float32)
         """For how long a cell's candidate has been in view; 0 where there is none."""
+        self.usual_s: F32 = np.zeros(shape, np.float32)
+        """For how long a cell has been seen with its usual colour."""
+        self.is_candidate: Bool = np.zeros(shape, np.bool_)
+        """Where the last picture showed the candidate's colour, and nobody stood before it."""
         self.is_usual: Bool = np.zeros(shape, np.bool_)
         """Where the last picture showed the usual colour, and nobody stood before it."""
 
@@ -49,32 +53,39 @@ class Backdrop:
         self._in_view_s += np.where(free, np.float32(step_s), np.float32(0.0))
         self.age_s[same] += step_s
         self.age_s[usual] = np.maximum(self.age_s[usual] - 2.0 * step_s, 0.0)
-        self._unlike_s = np.where(other & ~same, self._unlike_s + step_s, 0.0).astype(np.float32)
+        self._unlike_s[other & ~same] += step_s
+        self._unlike_s[same | usual] = 0.0  # while somebody is before it, nothing is known
         self._hidden_s = np.where(free | (self.age_s == 0), 0.0, self._hidden_s + step_s).astype(
             np.float32
         )
         self.age_s[self._hidden_s > HIDDEN_S] = 0.0
         begun = self._unlike_s >= UNLIKE_S
         self._other[begun] = colour[begun]
-        self.age_s[begun] = step_s
+        self.age_s[begun] = self._unlike_s[begun]
         self._unlike_s[begun] = 0.0
         seen = same | usual
         self._edges[seen] += 0.2 * (glance.edges[seen] - self._edges[seen])
         self._edges[begun] = glance.edges[begun]
-        self.is_usual = usual
+        self.usual_s += np.where(usual | (free & ~known), np.float32(step_s), np.float32(0.0))
+        self.is_usual, self.is_candidate = usual, same | begun
 
     def accept(self, cells: Bool) -> None:
         """Take the candidates of these cells for usual."""
         self._usual[cells] = self._other[cells]
         self._usual_edges[cells] = self._edges[cells]
+        self.usual_s[cells] = self.age_s[cells]
         self.age_s[cells] = 0.0
+
+    def forget(self, cells: Bool) -> None:
+        """Give up the candidates of these cells, and of those beside them."""
+        self.age_s[grown(grown(cells))] = 0.0
 
     def outline_gain(self, cells: Bool) -> float:
         """How much steeper the slopes around a candidate are than they were without it.
 
         Above 0 where something stands that did not; below where something stood that does not.
         """
-        ring = _grown(cells) & _grown(~cells)  # a cell to each side of its edge
+        ring = grown(cells) & grown(~cells)  # a cell to each side of its edge
         return float(self._edges[ring].mean() - self._usual_edges[ring].mean())
 
     def _learn(self, colour: F32, edges: NDArray[np.uint8], where: Bool, step_s: float) -> None:
@@ -99,14 +110,14 @@ def regions(cells: Bool) -> list[Bool]:
     while left.any():
         part = np.zeros_like(left)
         part.flat[int(np.argmax(left))] = True
-        while not np.array_equal(part, wider := _grown(part) & left):
+        while not np.array_equal(part, wider := grown(part) & left):
             part = wider
         left &= ~part
         found.append(part)
     return found
 
 
-def _grown(cells: Bool) -> Bool:
+def grown(cells: Bool) -> Bool:
     """The mask with its eight neighbours."""
     padded = np.pad(cells, 1)
     across = padded[:, :-2] | padded[:, 1:-1] | padded[:, 2:]

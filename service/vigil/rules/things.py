@@ -8,21 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil.data import Event, Glance, Track
-from vigil.rules.backdrop import Backdrop, regions
+from vigil.rules.backdrop import Backdrop, grown, regions
 from vigil.rules.report import TOLERANCE_S, Episode, Reporter, seconds
 from vigil.rules.subject import Moment, Reason
 from vigil.spec import StationaryRule
 
 Bool = NDArray[np.bool_]
+F64 = NDArray[np.float64]
 
 LEAST_CELLS = 6  # of 72 x 128: smaller things are noise
 MOST_PART = 0.15  # of the picture: larger ones are light
 LEAST_OUTLINE = 3.0  # grey levels: soft-edged changes are shadows
-GROWTH = 0.6  # part of the duration from which a cell belongs to a region that has one old cell
+YOUNG_S = 1.0  # a cell of such an age belongs to the region of an old one beside it
+ALONE_S = 1.5  # since somebody stood at a thing: until then not all of it may have been seen
 MARGIN = 0.1  # of a box: what moves with somebody beyond it
 LOOK_S = 1.0  # regions are looked for so often
 GONE_PART = 0.6  # of a thing's cells that show what was there before
 GONE_S = 2.0
+# What a candidate replaced is usual if it was seen for this part of the rule's duration, or for so long;
+# else the candidate is what is usual there.
+USUAL_PART = 0.8
+USUAL_S = 10.0
 ACCEPTED_S = 3600.0  # what has stood for so long belongs to the scene
 MOST_THINGS = 64
 MOST_CANDIDATES = 72 * 128 // 2  # regions in one picture
@@ -47,6 +53,8 @@ class ThingsWatch:
         self._reporter = reporter
         self._within = within
         self._backdrop = Backdrop((within.shape[0], within.shape[1]))
+        self._covered_s: F64 = np.full(within.shape, -np.inf)  # when somebody was before a cell
+        self._due_s: F64 = np.full(within.shape, np.inf)  # when a cell's candidate was old enough
         self._things: list[_Thing] = []
         self._last_s: float | None = None
         self._looked_s = -math.inf
@@ -56,8 +64,13 @@ class ThingsWatch:
         last_s, self._last_s = self._last_s, moment.time_s
         if last_s is None or moment.time_s <= last_s:
             return
-        free = self._within & ~_covered(tracks, self._within)
+        covered = _covered(tracks, self._within)
+        self._covered_s[covered] = moment.time_s
+        free = self._within & ~covered
         self._backdrop.take(glance, free=free, step_s=min(moment.time_s - last_s, LONGEST_STEP_S))
+        over_s = self._backdrop.age_s - (self.rule.duration_s - TOLERANCE_S)
+        due_s = np.minimum(self._due_s, moment.time_s - over_s)
+        self._due_s = np.where(over_s >= 0.0, due_s, np.inf)
         yield from self._follow(moment, free)
         if moment.time_s - self._looked_s >= LOOK_S - TOLERANCE_S:
             self._looked_s = moment.time_s
@@ -91,30 +104,37 @@ class ThingsWatch:
                 reason = Reason.LEFT if left else Reason.CAME
                 yield self._end(thing, moment, at_s=thing.gone_s, reason=reason)
                 self._things.remove(thing)
+                self._backdrop.forget(thing.cells)
             elif moment.time_s - thing.since_s >= ACCEPTED_S:
                 self._backdrop.accept(thing.cells)
                 yield self._end(thing, moment, at_s=moment.time_s, reason=Reason.ACCEPTED)
                 self._things.remove(thing)
 
     def _find(self, moment: Moment, seq: int) -> Iterator[Event]:
-        """See which candidates have stood for long enough."""
-        age_s, duration_s = self._backdrop.age_s, self.rule.duration_s
-        old = age_s >= duration_s - TOLERANCE_S
+        """See which candidates have stood for long enough, are there now, and have nobody beside them."""
+        old = np.isfinite(self._due_s)
         for thing in self._things:
             old &= ~thing.cells
         if not old.any():
             return
-        for index, cells in enumerate(regions(age_s >= GROWTH * duration_s)):
+        for index, cells in enumerate(regions(self._backdrop.age_s >= YOUNG_S - TOLERANCE_S)):
             if not (cells & old).any() or len(self._things) >= MOST_THINGS:
                 continue
-            if any((cells & thing.cells).any() for thing in self._things):
+            around = grown(cells)
+            if any((around & thing.cells).any() for thing in self._things):
+                continue
+            shown = (cells & self._backdrop.is_candidate).sum() >= GONE_PART * cells.sum()
+            alone_s = moment.time_s - float(self._covered_s[around].max())
+            if not shown or alone_s < ALONE_S - TOLERANCE_S:
                 continue
             yield from self._tell(cells, moment, seq * MOST_CANDIDATES + index)
 
     def _tell(self, cells: Bool, moment: Moment, occurrence: int) -> Iterator[Event]:
         size, outline = int(cells.sum()), self._backdrop.outline_gain(cells)
         soft = abs(outline) < LEAST_OUTLINE
-        if not LEAST_CELLS <= size <= MOST_PART * cells.size or soft:
+        least_s = min(USUAL_PART * self.rule.duration_s, USUAL_S)
+        new = float(self._backdrop.usual_s[cells].mean()) < least_s
+        if not LEAST_CELLS <= size <= MOST_PART * cells.size or soft or new:
             self._backdrop.accept(cells)
             return
         kind = "object.left" if outline > 0.0 else "object.removed"
@@ -126,9 +146,8 @@ class ThingsWatch:
             kind, rule_id=self.rule.rule_id, edge=kind, occurrence=occurrence
         )
         episode.bbox = _box(cells)
-        age_s = float(self._backdrop.age_s[cells].max())
-        self._things.append(_Thing(cells, moment.time_s - age_s, episode))
-        at_s = moment.time_s - age_s + self.rule.duration_s
+        at_s = float(self._due_s[cells].min())
+        self._things.append(_Thing(cells, at_s - self.rule.duration_s, episode))
         yield episode.new(moment, at_s=at_s, duration_s=seconds(self.rule.duration_s))
 
     def _end(self, thing: _Thing, moment: Moment, *, at_s: float, reason: Reason) -> Event:

@@ -27,6 +27,12 @@ class Journey:
         """When the figure has arrived, and is gone."""
         return self.start_s + (len(self.xy_m) - 1) * _STEP_S
 
+    @property
+    def halt_s(self) -> float:
+        """The middle of the time in which the figure stands still; of a way with a halt."""
+        still = np.flatnonzero(np.abs(np.diff(self.xy_m, axis=0)).sum(axis=1) < 1e-6)
+        return self.start_s + float(still.mean()) * _STEP_S
+
     def place(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """Where the figure is at (T,) times, (T, 2) in metres; before its start and after its end, there."""
         steps = (times_s - self.start_s) / _STEP_S
@@ -74,6 +80,14 @@ def travel(
     return Journey(
         start_s, smooth.astype(np.float32), yaw.astype(np.float32), gone.astype(np.float32)
     )
+
+
+def resting(at_m: tuple[float, float], *, yaw_rad: float, from_s: float, until_s: float) -> Journey:
+    """Staying at one place."""
+    count = max(round((until_s - from_s) / _STEP_S), 1) + 1
+    xy_m = np.tile(np.array(at_m, np.float32), (count, 1))
+    still = np.zeros(count, np.float32)
+    return Journey(from_s, xy_m, still + np.float32(yaw_rad), still)
 
 
 def halting(journey: Journey, *, at_m: tuple[float, float], for_s: float) -> Journey:

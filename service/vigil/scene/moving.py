@@ -12,9 +12,11 @@ from vigil.scene.ground import Layout, draw_layout
 from vigil.scene.journey import Journey
 from vigil.scene.lamps import glows
 from vigil.scene.look import Grain, draw_look
+from vigil.scene.luggage import THING
 from vigil.scene.palette import palette_of
-from vigil.scene.script import HALTS, KINDS, Actor, Stage, demo_camera, write_script
-from vigil.scene.sprite import SpriteStore
+from vigil.scene.script import HALTS, KINDS, THINGS, Actor, Stage, demo_camera, write_script
+from vigil.scene.sprite import Placement, SpriteStore
+from vigil.scene.thing_truth import ThingLook, cells_of
 from vigil.scene.truth import TruthEvent, truth_events
 from vigil.spec import Rule
 
@@ -32,7 +34,7 @@ class SceneFrame:
 
 
 class Scene:
-    """A rendered scene. ``kind`` is one of KINDS or HALTS; ``look`` is day or night.
+    """A rendered scene. ``kind`` is one of KINDS, HALTS or THINGS; ``look`` is day or night.
 
     Seeds in TEST_SEEDS and in TRAIN_SEEDS (`vigil.scene.palette`) share no backdrop, figure or colour.
     """
@@ -48,8 +50,8 @@ class Scene:
         look: str = "day",
         kind: str = "demo",
     ) -> None:
-        if kind not in (*KINDS, HALTS):
-            known = ", ".join((*KINDS, HALTS))
+        if kind not in (*KINDS, HALTS, THINGS):
+            known = ", ".join((*KINDS, HALTS, THINGS))
             raise ValueError(f"no kind of scene is called {kind!r}; use one of {known}")
         rng = np.random.default_rng(seed)
         palette = palette_of(seed)
@@ -98,6 +100,22 @@ class Scene:
         """
         return truth_events(((frame.time_s, frame.objects) for frame in self.frames()), rules)
 
+    def thing_looks(self) -> dict[int, ThingLook]:
+        """What each thing changes in the empty scene, by object; cells as in a `vigil.data.Glance`."""
+        backdrop, store = self._backdrop(), SpriteStore(self.camera, self.look)
+        colour, slope = cells_of(backdrop.image)
+        looks = {}
+        for actor in self.actors:
+            if THING in actor.figure.classes:
+                at = actor.journey.at(actor.journey.start_s, stride_m=1.0)
+                assert at is not None
+                image, _ = compose(backdrop, [self._drawn(actor, at, store, backdrop)])
+                with_it, slope_with_it = cells_of(image)
+                looks[actor.object_id] = ThingLook(
+                    np.abs(with_it - colour).max(axis=2), slope_with_it - slope
+                )
+        return looks
+
     def _backdrop(self) -> Backdrop:
         rng = np.random.default_rng(self._still_seed)
         palette = palette_of(self.seed)
@@ -126,29 +144,32 @@ class Scene:
     def _things(self, time_s: float, store: SpriteStore, backdrop: Backdrop) -> list[Drawn]:
         things = []
         for actor in self.actors:
-            figure = actor.figure
-            at = actor.journey.at(time_s, stride_m=figure.stride_m)
+            at = actor.journey.at(time_s, stride_m=actor.figure.stride_m)
             if at is None:
                 store.forget(actor.object_id)
-                continue
-            at_px = self.camera.pixel(at.x_m, at.y_m)
-            things.append(
-                Drawn(
-                    sprite=store.get(actor.object_id, figure.body, at, phases=figure.phases),
-                    at_px=at_px,
-                    px_per_m=self.camera.view(at.x_m, at.y_m, at.yaw_rad).px_per_m,
-                    y_m=at.y_m,
-                    gain=gain_at(backdrop, at_px),
-                    object_ids=tuple(actor.object_id + part for part in range(len(figure.classes))),
-                    classes=figure.classes,
-                    glows=glows(figure, at, self.camera),
-                )
-            )
+            else:
+                things.append(self._drawn(actor, at, store, backdrop))
         return things
+
+    def _drawn(self, actor: Actor, at: Placement, store: SpriteStore, backdrop: Backdrop) -> Drawn:
+        figure = actor.figure
+        at_px = self.camera.pixel(at.x_m, at.y_m)
+        return Drawn(
+            sprite=store.get(actor.object_id, figure.body, at, phases=figure.phases),
+            at_px=at_px,
+            px_per_m=self.camera.view(at.x_m, at.y_m, at.yaw_rad).px_per_m,
+            y_m=at.y_m,
+            gain=gain_at(backdrop, at_px),
+            object_ids=tuple(actor.object_id + part for part in range(len(figure.classes))),
+            classes=figure.classes,
+            glows=glows(figure, at, self.camera),
+        )
 
 
 def _layout(kind: str, rng: np.random.Generator) -> Layout:
     if kind == "demo":
         near = float(rng.uniform(20, 23))
         return Layout("street", (near, near + 7.0), near + float(rng.uniform(11, 16)))
+    if kind == THINGS:
+        kind = str(rng.choice(["plaza", "yard", "hall"]))
     return draw_layout("yard" if kind == HALTS else kind, rng)

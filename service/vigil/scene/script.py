@@ -8,12 +8,14 @@ from vigil.data import F32
 from vigil.scene.camera import Camera
 from vigil.scene.figure import Figure, person, rolling
 from vigil.scene.ground import Layout
-from vigil.scene.journey import Journey, halting, travel
+from vigil.scene.journey import Journey, halting, resting, travel
 from vigil.scene.look import Look
+from vigil.scene.luggage import luggage
 from vigil.scene.palette import Palette
 
 KINDS = ("demo", "street", "avenue", "plaza", "yard", "hall")
 HALTS = "halts"  # a yard where everybody stops for a while; detectors do not learn from it
+THINGS = "things"  # people put things down and take things away; detectors do not learn from it
 LAST_HALT_S = 12.0  # nobody comes to halt so near the end
 
 
@@ -39,9 +41,10 @@ class Stage:
 
 def write_script(kind: str, stage: Stage, rng: np.random.Generator) -> list[Actor]:
     """The actors of a scene of a kind, in order of their entrance."""
-    ways = {"demo": _visitors, HALTS: _waiters}.get(kind, _passers)(stage, rng)
-    casts = [(person(rng, stage.palette, vigour=vigour), way) for vigour, way in ways]
+    writer = {"demo": _visitors, HALTS: _waiters, THINGS: _strollers}.get(kind, _passers)
+    casts = [(person(rng, stage.palette, vigour=vigour), way) for vigour, way in writer(stage, rng)]
     casts += _parkers(stage, rng) if kind == HALTS else []
+    casts += _carriers(stage, rng) if kind == THINGS else []
     casts += _traffic(stage, rng, every_s=7.0 if kind == "demo" else 4.0)
     casts.sort(key=lambda cast: cast[1].start_s)
     return [Actor(index * 2 + 1, figure, way) for index, (figure, way) in enumerate(casts)]
@@ -141,12 +144,59 @@ def _parkers(stage: Stage, rng: np.random.Generator) -> list[tuple[Figure, Journ
     return cast
 
 
-def _stop(stage: Stage, rng: np.random.Generator, start_s: float, *, speed_mps: float) -> Journey:
-    """From one border to a place inside, a halt there, and on to another border."""
-    place = _inside(stage, rng)
+def _strollers(stage: Stage, rng: np.random.Generator) -> list[tuple[float, Journey]]:
+    """The same with a fifth of them, so that things are in view for most of the time."""
+    return _passers(stage, rng)[::5]
+
+
+def _carriers(stage: Stage, rng: np.random.Generator) -> list[tuple[Figure, Journey]]:
+    """Things at places of their own; half of them are there, the others are brought; most are taken away."""
+    cast: list[tuple[Figure, Journey]] = []
+
+    def somebody(at_m: tuple[float, float], start_s: float) -> float:
+        """Sends somebody to a thing; answers when they put it down or take it up."""
+        beside = at_m[0] + float(rng.choice([-0.6, 0.6])), at_m[1] + 0.1
+        way = _stop(stage, rng, start_s, speed_mps=1.35, place_m=beside, for_s=1.6)
+        cast.append((person(rng, stage.palette), way))
+        return way.halt_s
+
+    for at_m in _apart(stage, rng, count=10):
+        from_s, until_s = -1.0, stage.duration_s + 1.0
+        brought, taken = rng.random() < 0.5, rng.random() < 0.6
+        if brought:
+            from_s = somebody(at_m, float(rng.uniform(2.0, max(stage.duration_s - 26.0, 3.0))))
+        if taken:
+            until_s = somebody(at_m, max(from_s, 4.0) + float(rng.uniform(8.0, 20.0)))
+        yaw_rad = float(rng.uniform(0, 2 * np.pi))
+        way = resting(at_m, yaw_rad=yaw_rad, from_s=from_s, until_s=until_s)
+        cast.append((luggage(rng, stage.palette), way))
+    return cast
+
+
+def _apart(stage: Stage, rng: np.random.Generator, *, count: int) -> list[tuple[float, float]]:
+    """Up to ``count`` places on the ground that are apart in the picture, neither far off nor at its edge."""
+    seen: list[tuple[float, float]] = []
+    for _ in range(20 * count):
+        u, v = float(rng.uniform(0.1, 0.9)), float(rng.uniform(0.45, 0.9))
+        if len(seen) < count and all(abs(u - a) > 0.12 or abs(v - b) > 0.25 for a, b in seen):
+            seen.append((u, v))
+    return [_seen_at(stage.camera, *place) for place in seen]
+
+
+def _stop(
+    stage: Stage,
+    rng: np.random.Generator,
+    start_s: float,
+    *,
+    speed_mps: float,
+    place_m: tuple[float, float] | None = None,
+    for_s: float | None = None,
+) -> Journey:
+    """From one border to a place inside, a halt there, and on to another border; at random if not given."""
+    place = place_m or _inside(stage, rng)
     corners = [_border(stage, rng), place, _border(stage, rng)]
     way = travel(corners, speed_mps=speed_mps, start_s=start_s)
-    return halting(way, at_m=place, for_s=float(rng.uniform(4.0, 14.0)))
+    return halting(way, at_m=place, for_s=for_s or float(rng.uniform(4.0, 14.0)))
 
 
 def _border(stage: Stage, rng: np.random.Generator) -> tuple[float, float]:

@@ -35,7 +35,9 @@ from vigil.scene.foot_paths import (
     runs,
 )
 from vigil.scene.journey import Journey
+from vigil.scene.luggage import THING
 from vigil.scene.motion_truth import MotionRule, motion_events
+from vigil.scene.thing_truth import ThingLook, ThingTruth
 from vigil.spec import (
     AbsenceRule,
     Direction,
@@ -44,6 +46,7 @@ from vigil.spec import (
     OccupancyRule,
     Point,
     Rule,
+    StationaryRule,
     ZoneRule,
 )
 
@@ -51,6 +54,7 @@ F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 SAME_S = 0.3
 NO_JOURNEYS: Mapping[int, Journey] = MappingProxyType({})
+NO_THINGS: Mapping[int, ThingLook] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +80,13 @@ def truth_events(
     rules: Sequence[Rule],
     *,
     journeys: Mapping[int, Journey] = NO_JOURNEYS,
+    looks: Mapping[int, ThingLook] = NO_THINGS,
 ) -> list[TruthEvent]:
     """The events of rules about objects and their number, by time.
 
     ``moments`` are every frame's time and objects; ``journeys`` the ways of objects over the ground, without
-    which nothing is known of speeds. Schedules are taken for open.
+    which nothing is known of speeds; ``looks`` what each thing changes, without which nothing is
+    known of things left and taken. Schedules are taken for open.
     """
     known = list(moments)
     times_s = np.array([time_s for time_s, _ in known])
@@ -98,6 +104,8 @@ def truth_events(
         for path in all_paths
         for kind, at_s, required in motion_events(rule, path, times_s, journeys)
     ]
+    if any(isinstance(rule, StationaryRule) for rule in rules):
+        events += _things(known, rules, looks)
     end_s = float(times_s.max(initial=0.0))
     events = [
         replace(event, required=event.required and event.time_s <= end_s - SEEN_S)
@@ -113,6 +121,21 @@ def _counted(paths: Sequence[FootPath], rules: Sequence[Rule], times_s: F64) -> 
         for rule in rules
         if isinstance(rule, OccupancyRule | AbsenceRule)
         for kind, at_s, required in count_events(rule, paths, times_s)
+    ]
+
+
+def _things(
+    moments: Sequence[tuple[float, Sequence[SceneObject]]],
+    rules: Sequence[Rule],
+    looks: Mapping[int, ThingLook],
+) -> list[TruthEvent]:
+    """Events about things, which no detector knows."""
+    truth = ThingTruth(moments, looks)
+    return [
+        TruthEvent(at_s, rule.rule_id, kind, object_id, THING, required=required)
+        for rule in rules
+        if isinstance(rule, StationaryRule)
+        for kind, at_s, object_id, required in truth.events(rule)
     ]
 
 

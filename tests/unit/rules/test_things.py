@@ -121,6 +121,20 @@ def test_a_bag_is_remembered_while_people_stand_before_it(place):
     assert told[0][2] == pytest.approx(30.0, abs=1.5)  # 3 s in view before, 2 s after
 
 
+def test_a_bag_is_told_once_its_owner_has_gone_from_beside_it(place):
+    film = Film(place).show(5)
+    beside = box(248, 90, 290, 200)
+    film.frames += [(picture, (beside,)) for picture, _ in Film(place).show(12, bag=True).frames]
+    told = film.show(4, bag=True).events()
+    assert kinds(told)[:1] == [("object.left", "new")]
+    assert told[0][2] == pytest.approx(17.0 + 1.5, abs=1.2)
+    assert told[0][3].occurred_at_s == pytest.approx(moment(5.0 + DURATION_S).utc_s, abs=0.5)
+
+
+def test_what_was_there_for_a_moment_when_the_run_began_is_not_missed(place):
+    assert Film(place).show(2.4, bag=True).show(20).events() == []
+
+
 def test_people_who_pass_or_stand_are_no_things(place):
     film = Film(place).show(5)
     for start in (40, 90, 150):
