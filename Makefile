@@ -62,9 +62,11 @@ faults: $(STAMP) ## Long: break things in a running service and see them mend
 soak: $(STAMP) ## Two hours: does anything grow or get lost? HOURS=, results in runs/soak
 	$(BIN)/python -m tests.soak $(if $(HOURS),--hours $(HOURS))
 
-events: $(STAMP) ## Long, a quarter of an hour: rules at random on rendered scenes, from pixels and from true boxes
-	$(BIN)/vigil evaluate events --scenes 24 --duration 40 --random-rules 280
-	$(BIN)/vigil evaluate events --scenes 24 --duration 40 --random-rules 60 --kind halts
+events: $(STAMP) ## Long, some 20 minutes of a core: rules at random on rendered scenes, true boxes and pixels
+	$(BIN)/vigil evaluate events --scenes 24 --random-rules 500 --no-pixels
+	$(BIN)/vigil evaluate events --scenes 30 --random-rules 240 --no-pixels --kind halts
+	$(BIN)/vigil evaluate events --scenes 16 --duration 60 --random-rules 40 --no-pixels --kind things
+	$(BIN)/vigil evaluate events --scenes 12 --random-rules 280
 
 compiled: $(STAMP) ## Long: compile a small detector ahead of time, serve it without a compiler
 	$(BIN)/python -m pytest tests/integration/test_compiled_model.py -m slow

@@ -23,6 +23,8 @@ JUDGED_TYPES = (
     "speed.below",
     "loitering",
     "parking",
+    "object.left",
+    "object.removed",
 )
 ENOUGH = 1000  # events of a type that its figures should rest on
 _STRICT = ("zone.", "line.", "occupancy.")
@@ -63,7 +65,7 @@ class EventScores:
     matched: tuple[tuple[TruthEvent, Claim], ...]
     misses: tuple[TruthEvent, ...]
     false_alarms: tuple[Claim, ...]
-    excused: int  # claims that met optional truth
+    excused: tuple[Claim, ...]  # they met optional truth
 
     @property
     def precision(self) -> Share:
@@ -112,7 +114,7 @@ def score_claims(
         kinds[claim.type, claim.rule_id, claim.direction].append(claim)
     matched: list[tuple[TruthEvent, Claim]] = []
     misses: list[TruthEvent] = []
-    excused = 0
+    excused: list[Claim] = []
     for required in (True, False):
         by_kind: dict[tuple[str, str, str], list[TruthEvent]] = defaultdict(list)
         for one in sorted(truth, key=lambda one: one.time_s):
@@ -125,11 +127,11 @@ def score_claims(
                 matched += pairs
                 misses += missed
             else:
-                excused += len(pairs)
+                excused += [claim for _, claim in pairs]
     alarms = sorted(
         (claim for left in kinds.values() for claim in left), key=lambda one: one.time_s
     )
-    return EventScores(tuple(matched), tuple(misses), tuple(alarms), excused)
+    return EventScores(tuple(matched), tuple(misses), tuple(alarms), tuple(excused))
 
 
 def _match(

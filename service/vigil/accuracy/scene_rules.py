@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vigil.data import Detections, Event
+from vigil.data import U8, Detections, Event
 from vigil.rules import Moment, RuleSet
 from vigil.scene.camera import Camera
 from vigil.scene.compose import SceneObject
 from vigil.scene.moving import Scene
-from vigil.scene.script import HALTS
+from vigil.scene.script import HALTS, THINGS
 from vigil.spec import (
     AbsenceRule,
     DirectionRule,
@@ -22,14 +22,20 @@ from vigil.spec import (
     Point,
     Rule,
     SpeedRule,
+    StationaryRule,
     ZoneRule,
 )
 from vigil.tracking import Tracker
+from vigil.vision.glance import Glancer
+from vigil.vision.letterbox import Letterbox
 
+GLANCED_HW = (320, 512)  # a net's input, which glances are taken of
 LEAST_SEEN = 0.3  # of an object, for a detector to find it
 WHERE = ((0.12, 0.88), (0.4, 0.92))  # x and y that middles of zones and lines come from
 RADIUS = (0.1, 0.25)
+WIDE_RADIUS = (0.25, 0.6)  # so that things are in them as a whole
 HALF_LINE = (0.12, 0.3)
+LIMIT_M_PER_S = (0.6, 2.4)
 
 
 def random_scene_rules(scene: Scene, *, count: int) -> tuple[Rule, ...]:
@@ -37,7 +43,16 @@ def random_scene_rules(scene: Scene, *, count: int) -> tuple[Rule, ...]:
     rng = np.random.default_rng(scene.seed)
     if scene.kind == HALTS:
         return tuple(_halt_rule(rng, number) for number in range(count))
+    if scene.kind == THINGS:
+        return tuple(_thing_rule(rng, number) for number in range(count))
     return tuple(_rule(rng, number, scene.camera) for number in range(count))
+
+
+def _thing_rule(rng: np.random.Generator, number: int) -> Rule:
+    duration_s = float(rng.uniform(3.0, 6.0))
+    return StationaryRule(
+        rule_id=f"things-{number}", polygon=_polygon(rng, WIDE_RADIUS), duration_s=duration_s
+    )
 
 
 def _halt_rule(rng: np.random.Generator, number: int) -> Rule:
@@ -87,8 +102,9 @@ def _rule(rng: np.random.Generator, number: int, camera: Camera) -> Rule:
 
 
 def _speed_rule(rng: np.random.Generator, number: int, camera: Camera) -> SpeedRule:
-    """Too fast for people, who walk at 1 to 1.6 m/s and run at 2 to 2.6, or for vehicles, at 4 to 11."""
-    people = number % 2 == 0
+    """Too fast or too slow for somebody on foot, who walks at 1 to 1.5 m/s or runs at 2 to 2.5."""
+    fast = bool(rng.random() < 0.7)  # too slow happens more often
+    limit_m_per_s = float(rng.uniform(*LIMIT_M_PER_S))
     left, right, top = rng.uniform(0.0, 0.25), rng.uniform(0.75, 1.0), rng.uniform(0.2, 0.45)
     corners = ((left, 0.97), (right, 0.97), (right - 0.1, top), (left + 0.1, top))
     places = tuple(Point(float(x), float(y)) for x, y in corners)
@@ -99,8 +115,9 @@ def _speed_rule(rng: np.random.Generator, number: int, camera: Camera) -> SpeedR
             GroundPoint(*camera.ground(place.x * camera.width_px, place.y * camera.height_px))
             for place in places
         ),
-        above_m_per_s=float(rng.uniform(1.7, 1.9) if people else rng.uniform(5.0, 8.0)),
-        classes=("person",) if people else (),
+        above_m_per_s=limit_m_per_s if fast else 0.0,
+        below_m_per_s=0.0 if fast else limit_m_per_s,
+        classes=("person",),
     )
 
 
@@ -109,12 +126,12 @@ def _middle(rng: np.random.Generator) -> tuple[float, float]:
     return float(rng.uniform(left, right)), float(rng.uniform(top, bottom))
 
 
-def _polygon(rng: np.random.Generator) -> tuple[Point, ...]:
+def _polygon(rng: np.random.Generator, radii: tuple[float, float] = RADIUS) -> tuple[Point, ...]:
     """Four to six corners around a middle, within the picture."""
     x, y = _middle(rng)
     count = int(rng.integers(4, 7))
     turns = 2 * np.pi * (np.arange(count) + rng.uniform(0.0, 0.6, count)) / count
-    radius = rng.uniform(*RADIUS)
+    radius = rng.uniform(*radii)
     corners = np.stack((x + radius * np.cos(turns), y + radius * np.sin(turns)), axis=1)
     return tuple(Point(float(a), float(b)) for a, b in corners.clip(0.02, 0.98))
 
@@ -136,13 +153,18 @@ class TrueBoxes:
 
     def __init__(self, rules: tuple[Rule, ...], class_names: tuple[str, ...]) -> None:
         self._classes = class_names
+        self._glancer = Glancer()
+        self._frames = 0
         self._tracker = Tracker()
         self._rules = RuleSet(rules, stream_id="truth", run=1, class_names=class_names, labels={})
         self._last: Moment | None = None
         self.events: list[Event] = []
 
-    def frame(self, time_s: float, objects: Sequence[SceneObject]) -> None:
-        """The next analysed frame; objects that are mostly hidden are not found."""
+    def frame(self, time_s: float, objects: Sequence[SceneObject], image: U8) -> None:
+        """The next analysed frame; objects that are mostly hidden are not found.
+
+        ``image`` (H, W, 3) BGR is looked at by rules that judge the picture itself.
+        """
         seen = [
             thing
             for thing in objects
@@ -154,6 +176,13 @@ class TrueBoxes:
             class_id=np.array([self._classes.index(thing.class_name) for thing in seen], np.int64),
         )
         self._last = Moment(time_s=time_s, utc_s=time_s, captured_s=time_s)
+        if self._rules.wants_glances:
+            letterbox = Letterbox.fit(image.shape[:2], GLANCED_HW, stretch=False)
+            drawn = np.empty((*GLANCED_HW, 3), np.uint8)
+            letterbox.draw(image, drawn)
+            glance = self._glancer.glance(drawn, letterbox, seq=self._frames)
+            self.events += self._rules.judge(self._last, glance)
+        self._frames += 1
         self.events += self._rules.advance(self._last, self._tracker.advance(found, time_s=time_s))
 
     def finish(self) -> list[Event]:

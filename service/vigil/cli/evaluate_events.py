@@ -1,36 +1,40 @@
 """`vigil evaluate events`: precision and recall of zone and line events, from pixels."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
 from vigil.accuracy.event_pictures import SeenFrame, write_mistakes
-from vigil.accuracy.events import ENOUGH, EventScores, required_share, score_events
+from vigil.accuracy.events import EventScores, score_events
 from vigil.accuracy.golden_clips import SCENE_RULES
-from vigil.accuracy.interval import Share
 from vigil.accuracy.labelled_events import read_labelled_events
 from vigil.accuracy.mot_events import foot_points, labelled_moments, random_rules
 from vigil.accuracy.scene_rules import TrueBoxes, random_scene_rules
 from vigil.accuracy.tracking import read_mot
+from vigil.cli.event_figures import figures_of, table
 from vigil.cli.model_options import measured_model
 from vigil.cli.offline import Offline, Video
-from vigil.cli.output import columns, echo_json
+from vigil.cli.output import echo_json
 from vigil.data import U8, Event
+from vigil.engine.runner import Runner
 from vigil.host.sampling import Sampler
 from vigil.logs import configure_logs
 from vigil.scene.compose import SceneObject
 from vigil.scene.moving import Scene
-from vigil.scene.script import HALTS, KINDS
+from vigil.scene.script import HALTS, KINDS, THINGS
 from vigil.scene.truth import TruthEvent, truth_events
 from vigil.spec import Rule, Source, StreamSpec
 from vigil.vision.manifest import Manifest, default_model, load_manifest
 
 Frames = Iterable[tuple[float, U8]]
+Moments = list[tuple[float, Sequence[SceneObject]]]
+SCENE_PX = (1280, 720)
+GLANCED_PX = (512, 288)
+SMALL_PX = (320, 180)  # enough for what hides what, where nothing is detected
 
 
 @click.command(
@@ -64,10 +68,12 @@ Frames = Iterable[tuple[float, U8]]
               help="Rules at random in each scene instead of the usual ones, of every judged kind;"
               " figures from true boxes are added.")  # fmt: skip
 @click.option("--scenes", type=click.IntRange(1, 1000), help="Rendered scenes instead of a video.")
-@click.option("--kind", type=click.Choice((*KINDS, HALTS)),
-              help="Kind of the scenes (all but halts in turn).")  # fmt: skip
+@click.option("--kind", type=click.Choice((*KINDS, HALTS, THINGS)),
+              help="Kind of the scenes (all but halts and things in turn).")  # fmt: skip
 @click.option("--duration", "duration_s", type=click.FloatRange(5.0), default=40.0,
               show_default=True, help="Seconds of each scene.")  # fmt: skip
+@click.option("--no-pixels", is_flag=True,
+              help="Of scenes with rules at random from true boxes alone, without a detector.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 900_000), default=1, show_default=True)
 @click.option("--detect-fps", type=float, default=5.0, show_default=True, help="Analysed a second.")
 @measured_model()
@@ -82,6 +88,7 @@ def events(
     scenes: int | None,
     kind: str | None,
     duration_s: float,
+    no_pixels: bool,
     seed: int,
     detect_fps: float,
     model: str,
@@ -94,6 +101,8 @@ def events(
         raise click.UsageError("give --video with --truth or --events, or --scenes")
     if truth is not None and labels is not None:
         raise click.UsageError("give --truth or --events, not both")
+    if no_pixels and not random_count:
+        raise click.UsageError("--no-pixels is for scenes with --random-rules")
     configure_logs(level="warning", form="console")  # to stderr: stdout is for JSON
     name = model or default_model(device, models_dir=models_dir)
     manifest = load_manifest(name, models_dir=models_dir)
@@ -103,54 +112,31 @@ def events(
     elif video is not None and truth is not None:
         scores = [player.labelled(video, truth, count=count, seed=seed)]
     else:
+        size_px = SCENE_PX
+        if no_pixels:
+            size_px = GLANCED_PX if kind == THINGS else SMALL_PX
         kinds = [kind] if kind else list(KINDS)
         scores = [
-            player.rendered(
-                Scene(seed + n, duration_s=duration_s, fps=10.0, kind=kinds[n % len(kinds)]),
-                random_count=random_count,
+            player.rendered(scene, random_count=random_count, pixels=not no_pixels)
+            for scene in (
+                Scene(
+                    seed + n,
+                    duration_s=duration_s,
+                    width_px=size_px[0],
+                    height_px=size_px[1],
+                    fps=10.0,
+                    kind=kinds[n % len(kinds)],
+                )
+                for n in range(scenes or 0)
             )
-            for n in range(scenes or 0)
         ]
-    figures = _figures(scores)
+    figures = {} if no_pixels else figures_of(scores)
     if player.true_boxes:
-        figures["true_boxes"] = _figures(player.true_boxes)
+        figures["true_boxes"] = figures_of(player.true_boxes)
     if as_json:
         echo_json({"model": name, "detect_fps": detect_fps, "seed": seed, **figures})
     else:
-        click.echo(
-            columns(
-                ("EVENT", "PRECISION", "RECALL", "TRIGGER DELAY, MEDIAN, 95 %", "REQUIRED"),
-                _rows(figures, judged=bool(scenes)),
-            )
-        )
-
-
-def _rows(figures: dict[str, Any], *, judged: bool) -> list[tuple[str, str, str, str, str]]:
-    """The table: from pixels, all together, from true boxes; ``judged`` against what is required."""
-    pixels, boxes = figures["types"], figures.get("true_boxes", {"types": {}})["types"]
-    named = [
-        *pixels.items(),
-        ("all", figures),
-        *((f"{kind}, true boxes", each) for kind, each in boxes.items()),
-    ]
-    return [
-        (
-            name,
-            str(Share(*each["precision_of"])),
-            str(Share(*each["recall_of"])),
-            _delay_text(each),
-            _verdict(name, each) if judged and name != "all" else "",
-        )
-        for name, each in named
-    ]
-
-
-def _verdict(name: str, figures: dict[str, Any]) -> str:
-    """Whether a type's figures reach what is required, and rest on enough events."""
-    least = required_share(name)
-    reached = min(figures["precision"] or 0.0, figures["recall"] or 0.0) >= least
-    few = "" if figures["recall_of"][1] >= ENOUGH else f", on fewer than {ENOUGH:,} events"
-    return f"{least} {'met' if reached else 'not met'}{few}"
+        click.echo(table(figures, judged=bool(scenes)))
 
 
 class _Player:
@@ -164,6 +150,7 @@ class _Player:
         self._detect_fps = detect_fps
         self._pictures = pictures
         self.true_boxes: list[EventScores] = []  # of the same scenes, where rules are at random
+        self._runner: Runner | None = None  # of all clips, once there is something to detect
         self._seen: list[SeenFrame] = []  # of the clip at hand, where pictures are asked for
 
     def watched(self, video: Path, labels: Path) -> EventScores:
@@ -196,17 +183,26 @@ class _Player:
             told = self._play(frames, rules, seconds=seconds, classes=("person",))
         return self._judge(happened, told, clip=video.stem, rules=rules)
 
-    def rendered(self, scene: Scene, *, random_count: int = 0) -> EventScores:
-        """A rendered scene; its pictures are analysed at the analysed rate, its truth is whole."""
-        moments: list[tuple[float, Sequence[SceneObject]]] = []
+    def rendered(self, scene: Scene, *, random_count: int = 0, pixels: bool = True) -> EventScores:
+        """A rendered scene; its pictures are analysed at the analysed rate, its truth is whole.
+
+        Without ``pixels`` they only say what hides what, and the figures are those of true boxes.
+        """
+        moments: Moments = []
         drawn = random_scene_rules(scene, count=random_count)
         rules = drawn or SCENE_RULES
         boxes = TrueBoxes(rules, self._manifest.classes) if drawn else None
         frames = self._due(scene, moments, boxes)
-        told = self._play(frames, rules, seconds=scene.duration_s, classes=())
-        happened: list[TruthEvent] = truth_events(moments, rules, journeys=scene.journeys)
+        told: list[Event] = []
+        if pixels:
+            told = self._play(frames, rules, seconds=scene.duration_s, classes=())
+        else:
+            deque(frames, maxlen=0)
+        happened = truth_events(moments, rules, journeys=scene.journeys, looks=scene.thing_looks())
         if boxes is not None:
             self.true_boxes.append(score_events(happened, boxes.finish(), start_s=0.0))
+        if not pixels:
+            return self.true_boxes[-1]
         clip = f"{scene.kind}-{scene.seed}"
         return self._judge(happened, told, clip=clip, rules=rules)
 
@@ -229,7 +225,7 @@ class _Player:
     def _due(
         self,
         scene: Scene,
-        moments: list[tuple[float, Sequence[SceneObject]]],
+        moments: Moments,
         boxes: TrueBoxes | None,
     ) -> Iterator[tuple[float, U8]]:
         sampler = Sampler(self._detect_fps)
@@ -237,7 +233,7 @@ class _Player:
             moments.append((frame.time_s, frame.objects))
             if sampler.is_due(frame.time_s):
                 if boxes is not None:
-                    boxes.frame(frame.time_s, frame.objects)
+                    boxes.frame(frame.time_s, frame.objects, frame.image)
                 yield frame.time_s, frame.image
 
     def _play(
@@ -246,7 +242,9 @@ class _Player:
         spec = StreamSpec(
             stream_id="evaluation", source=Source(uri="file:///"), rules=rules, classes=classes
         )
-        offline = Offline(self._manifest, spec, device=self._device)
+        if self._runner is None:
+            self._runner = Runner(self._manifest, device=self._device, max_batch=1, threads=0)
+        offline = Offline(self._manifest, spec, device=self._device, runner=self._runner)
         told: list[Event] = []
         self._seen = []
         with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -258,54 +256,3 @@ class _Player:
                     self._seen.append(SeenFrame.of(image, time_s=time_s, tracks=gave.tracks))
                 bar.update(task, completed=time_s)
         return told + list(offline.finish())
-
-
-def _figures(scores: Sequence[EventScores]) -> dict[str, Any]:
-    """Precision and recall of all events and by their type, with 95 % intervals."""
-    matched = [truth for score in scores for truth, _ in score.matched]
-    misses = [truth for score in scores for truth in score.misses]
-    alarms = [claim for score in scores for claim in score.false_alarms]
-    kinds = sorted({event.type for event in (*matched, *misses)} | {one.type for one in alarms})
-    by_type = {
-        kind: _shares(
-            *(sum(one.type == kind for one in these) for these in (matched, alarms, misses))
-        )
-        for kind in kinds
-    }
-    for kind in kinds:
-        by_type[kind] |= _delays(scores, kind)
-    totals = _shares(len(matched), len(alarms), len(misses)) | _delays(scores, "")
-    return {**totals, "types": by_type}
-
-
-def _delays(scores: Sequence[EventScores], kind: str) -> dict[str, Any]:
-    """From what happened to the frame that gave its event away: seconds, median and 95th percentile.
-
-    Events bear the time at which they happened, as the tracks have it; they are noticed later.
-    """
-    delays_s = [
-        claim.event.captured_s - truth.time_s
-        for score in scores
-        for truth, claim in score.matched
-        if claim.event is not None and kind in ("", truth.type)
-    ]
-    if not delays_s:
-        return {"trigger_delay_s": None}
-    median_s, late_s = np.percentile(delays_s, (50, 95))
-    return {"trigger_delay_s": {"median": round(median_s, 3), "p95": round(late_s, 3)}}
-
-
-def _delay_text(figures: dict[str, Any]) -> str:
-    delay = figures["trigger_delay_s"]
-    return f"{delay['median']:.2f} s, {delay['p95']:.2f} s" if delay else ""
-
-
-def _shares(matched: int, alarms: int, misses: int) -> dict[str, Any]:
-    shares = {"precision": (matched, matched + alarms), "recall": (matched, matched + misses)}
-    figures: dict[str, Any] = {}
-    for name, (count, of) in shares.items():
-        share = Share(count, of)
-        figures[name] = round(share.value, 4) if of else None
-        figures[f"{name}_95"] = [round(bound, 4) for bound in share.interval()]
-        figures[f"{name}_of"] = [count, of]
-    return figures

@@ -49,10 +49,15 @@ class Found:
 
 
 class Offline:
-    """One model, one tracker, one set of rules, for one video or for pictures apart."""
+    """One model, one tracker, one set of rules, for one video or for pictures apart.
 
-    def __init__(self, manifest: Manifest, spec: StreamSpec, *, device: str) -> None:
-        self._runner = Runner(manifest, device=device, max_batch=1, threads=0)
+    ``runner``: the model, where it is there already.
+    """
+
+    def __init__(
+        self, manifest: Manifest, spec: StreamSpec, *, device: str, runner: Runner | None = None
+    ) -> None:
+        self._runner = runner or Runner(manifest, device=device, max_batch=1, threads=0)
         self._thresholds = Thresholds.of(
             classes=spec.classes,
             model_classes=manifest.classes,

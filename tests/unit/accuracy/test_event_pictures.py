@@ -23,7 +23,7 @@ def test_each_mistake_gets_the_nearest_frame_with_its_rule(tmp_path: Path) -> No
         matched=(),
         misses=(TruthEvent(1.2, "door", "line.cross", 1, "person", "left"),),
         false_alarms=(Claim(3.9, "door", "line.cross", "right", event),),
-        excused=0,
+        excused=(),
     )
     count = write_mistakes(tmp_path, scores, seen, clip="a", rules=[LINE], class_names=("person",))
     missed, false = sorted(tmp_path.iterdir(), reverse=True)
@@ -36,6 +36,6 @@ def test_each_mistake_gets_the_nearest_frame_with_its_rule(tmp_path: Path) -> No
 
 
 def test_nothing_seen_is_nothing_written(tmp_path: Path) -> None:
-    nothing = EventScores(matched=(), misses=(), false_alarms=(), excused=0)
+    nothing = EventScores(matched=(), misses=(), false_alarms=(), excused=())
     assert write_mistakes(tmp_path / "x", nothing, [], clip="a", rules=[], class_names=()) == 0
     assert not (tmp_path / "x").exists()

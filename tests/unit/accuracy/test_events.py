@@ -48,7 +48,7 @@ def test_late_another_type_or_direction_is_a_miss_and_a_false_alarm(other: Claim
 def test_optional_truth_excuses_but_need_not_be_met() -> None:
     optional = truth(1.0, "zone.enter", required=False)
     met = score_claims([optional], [claim(1.1, "zone.enter")])
-    assert (met.excused, len(met.false_alarms)) == (1, 0)
+    assert (len(met.excused), len(met.false_alarms)) == (1, 0)
     assert not score_claims([optional], []).misses
 
 

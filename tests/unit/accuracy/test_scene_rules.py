@@ -1,25 +1,37 @@
 """Rules at random for rendered scenes."""
 
+import numpy as np
 import pytest
 
 from vigil.accuracy.events import JUDGED_TYPES
 from vigil.accuracy.scene_rules import TrueBoxes, random_scene_rules
 from vigil.scene.compose import SceneObject
 from vigil.scene.moving import Scene
-from vigil.scene.script import HALTS
+from vigil.scene.script import HALTS, THINGS
 from vigil.scene.truth import truth_events
-from vigil.spec import DirectionRule, IntrusionRule, LoiteringRule, ParkingRule, SpeedRule
+from vigil.spec import (
+    DirectionRule,
+    IntrusionRule,
+    LoiteringRule,
+    ParkingRule,
+    SpeedRule,
+    StationaryRule,
+)
 from vigil.spec.rule_checks import rule_violations
 
 
-@pytest.mark.parametrize("kind", ["plaza", HALTS])
+@pytest.mark.parametrize("kind", ["plaza", HALTS, THINGS])
 def test_rules_are_accepted_and_the_same_for_the_same_scene(kind: str) -> None:
     rules = random_scene_rules(Scene(3, duration_s=20.0, kind=kind), count=70)
     assert rules == random_scene_rules(Scene(3, duration_s=20.0, kind=kind), count=70)
     assert rules != random_scene_rules(Scene(4, duration_s=20.0, kind=kind), count=70)
     assert [violation for rule in rules for violation in rule_violations("rule", rule)] == []
     kinds = {type(rule) for rule in rules}
-    assert kinds == {LoiteringRule, ParkingRule} if kind == HALTS else kinds >= {SpeedRule}
+    expected = {HALTS: {LoiteringRule, ParkingRule}, THINGS: {StationaryRule}}.get(
+        kind, {SpeedRule}
+    )
+    assert kinds >= expected
+    assert len(kinds) == len(expected) or kind == "plaza"
 
 
 def test_everybody_in_a_scene_of_halts_stands_for_a_while() -> None:
@@ -51,7 +63,7 @@ def test_tracker_and_rules_say_of_true_boxes_what_truth_says() -> None:
         thing = SceneObject(1, "person", (x - 0.03, middle - 0.2, x + 0.03, middle), 1.0, 1.0)
         moments.append((index / 10, [thing]))
         if index % 2 == 0:
-            boxes.frame(index / 10, [thing])
+            boxes.frame(index / 10, [thing], np.zeros((90, 160, 3), np.uint8))
     told = {event.type for event in boxes.finish()}
     happened = {event.type for event in truth_events(moments, rules)}
     assert told == happened == {"intrusion", "direction.wrong"} <= set(JUDGED_TYPES)

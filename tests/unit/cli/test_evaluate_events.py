@@ -30,7 +30,7 @@ def test_figures_of_several_clips_are_pooled_by_type(monkeypatch):
         matched=((truth(), claim()), (truth("line.cross"), claim("line.cross"))),
         misses=(truth(),),
         false_alarms=(claim("line.cross"),),
-        excused=3,
+        excused=(claim(), claim(), claim("line.cross")),
     )
     monkeypatch.setattr(evaluate_events, "load_manifest", lambda *args, **more: None)
     monkeypatch.setattr(evaluate_events._Player, "rendered", lambda *_, **more: scores)
@@ -49,13 +49,13 @@ def test_figures_of_several_clips_are_pooled_by_type(monkeypatch):
 
 def test_the_table_of_scenes_says_what_is_required_and_whether_it_is_met(monkeypatch):
     few = EventScores(
-        matched=((truth(), claim()),) * 99, misses=(), false_alarms=(claim(),), excused=0
+        matched=((truth(), claim()),) * 99, misses=(), false_alarms=(claim(),), excused=()
     )
     short = EventScores(
         matched=((truth("intrusion"), claim("intrusion")),) * 1000,
         misses=(truth("intrusion"),) * 100,
         false_alarms=(),
-        excused=0,
+        excused=(),
     )
     told = iter((few, short))
     monkeypatch.setattr(evaluate_events, "load_manifest", lambda *args, **more: None)
@@ -65,3 +65,19 @@ def test_the_table_of_scenes_says_what_is_required_and_whether_it_is_met(monkeyp
     lines = {line.split()[0]: line for line in result.stdout.splitlines()}
     assert lines["zone.enter"].rstrip().endswith("0.98 met, on fewer than 1,000 events")
     assert lines["intrusion"].rstrip().endswith("0.95 not met")
+
+
+def test_without_pixels_rules_at_random_are_judged_from_true_boxes_alone(monkeypatch):
+    def nothing(*_, **__):
+        raise AssertionError("no detector is wanted")
+
+    monkeypatch.setattr(evaluate_events, "Runner", nothing)
+    options = ["--scenes", "1", "--duration", "6", "--kind", "plaza", "--no-pixels", "--json"]
+    result = CliRunner().invoke(evaluate_events.events, [*options, "--random-rules", "70"])
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout)
+    assert "types" not in figures
+    assert figures["true_boxes"]["types"]["line.cross"]["recall_of"][1] > 0
+    refused = CliRunner().invoke(evaluate_events.events, options)
+    assert refused.exit_code == 2
+    assert "--no-pixels is for scenes with --random-rules" in refused.output
