@@ -20,6 +20,7 @@ LEAST_CELLS = 6  # of 72 x 128: smaller things are noise
 MOST_PART = 0.15  # of the picture: larger ones are light
 LEAST_OUTLINE = 3.0  # grey levels: soft-edged changes are shadows
 YOUNG_S = 1.0  # a cell of such an age belongs to the region of an old one beside it
+FIRST_PART = 0.2  # of its cells; when they have been in view for long enough, it is due
 ALONE_S = 1.5  # since somebody stood at a thing: until then not all of it may have been seen
 MARGIN = 0.1  # of a box: what moves with somebody beyond it
 LOOK_S = 1.0  # regions are looked for so often
@@ -146,7 +147,8 @@ class ThingsWatch:
             kind, rule_id=self.rule.rule_id, edge=kind, occurrence=occurrence
         )
         episode.bbox = _box(cells)
-        at_s = float(self._due_s[cells].min())
+        due_s = self._due_s[cells]  # a few of its cells may have been somebody's shadow before
+        at_s = float(np.quantile(due_s[np.isfinite(due_s)], FIRST_PART))
         self._things.append(_Thing(cells, at_s - self.rule.duration_s, episode))
         yield episode.new(moment, at_s=at_s, duration_s=seconds(self.rule.duration_s))
 
