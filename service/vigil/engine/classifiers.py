@@ -14,7 +14,7 @@ from vigil.vision.manifest import Manifest, load_manifest
 
 log = structlog.get_logger()
 
-PROBE_CROPS = 32
+PROBE_CROPS = 8
 PROBE_RUNS = 3
 AGREEMENT = 0.03  # of a probability, as of a detector's score
 

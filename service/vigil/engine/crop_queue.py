@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from vigil.ipc.messages import CropReady
 
-MAX_CROPS = 32  # in a batch
+MAX_CROPS = 8  # in a batch: more is no cheaper a crop, holds a lane for longer and takes memory
 LINGER_S = 0.05  # nobody waits for a crop's class as for a detection: fuller batches cost less
 MAX_AGE_S = 5.0
 
