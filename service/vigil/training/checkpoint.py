@@ -74,6 +74,28 @@ def trained_weights(path: Path) -> dict[str, Tensor]:
     return _under("average.", given) or given
 
 
+@torch.no_grad()
+def take_weights(net: nn.Module, path: Path) -> int:
+    """Copy every tensor of trained weights that has the name and shape of one of the net's; how many.
+
+    ``path`` is what `trained_weights` takes. A classifier's names begin with ``net.`` and a detector's do
+    not; one begins with the other's all the same. The last layer keeps its fresh weights where the number of
+    classes is another. Raises DamagedModel where nothing fits.
+    """
+    given = {name.removeprefix("net."): held for name, held in trained_weights(path).items()}
+    taken = 0
+    for name, tensor in net.state_dict().items():
+        held = given.get(name.removeprefix("net."))
+        if held is not None and held.shape == tensor.shape and name != "temperature":
+            tensor.copy_(held)
+            taken += 1
+    if taken == 0:
+        raise DamagedModel(
+            f"{path} has no layer of this net; name weights of the same architecture"
+        )
+    return taken
+
+
 def state_beside_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str], int]:
     """What a checkpoint holds of its optimiser, its metadata and its step; of mere weights nothing and 0."""
     with safe_open(_file(path), framework="pt") as file:

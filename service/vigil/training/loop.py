@@ -24,7 +24,7 @@ from torch import Tensor
 
 from vigil.training.batches import Batch, CanvasPlan, Source, make_batch
 from vigil.training.cache import open_cache
-from vigil.training.checkpoint import load_checkpoint, save_checkpoint
+from vigil.training.checkpoint import load_checkpoint, save_checkpoint, take_weights
 from vigil.training.grow import grow
 from vigil.training.labels import CLASSES, LabelPolicy, read_pictures
 from vigil.training.losses import Losses, detection_loss, lesson_loss
@@ -80,6 +80,8 @@ class Trainer:
         if recipe.grown_from:
             small = Path(recipe.grown_from)
             grow(net, load_net(load_manifest(small.name, models_dir=small.parent)))
+        if recipe.backbone_from:
+            take_weights(net, Path(recipe.backbone_from))
         # Contiguous, as its gradients and their moments: the fused optimiser walks memory, not
         # elements, and mixes up layouts that differ. The workers' replicas are channels last.
         self.net: DetectorNet = net.to(self.device)

@@ -84,6 +84,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     teacher: TeacherChoice | None = None
     grown_from: str = ""  # a smaller detector's model folder: the run begins where it stands
 
+    backbone_from: str = (
+        ""  # a classifier's weights or folder: what fits of it is where the run begins
+    )
+
     @property
     def total_steps(self) -> int:
         """Steps of all stages together."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from msgspec.structs import replace
+from safetensors.torch import save_file
 
 from tests.unit.training.tiny import recipe, write_set
 from vigil.errors import DamagedModel
@@ -13,6 +14,8 @@ from vigil.training.labels import UnusableDataSet
 from vigil.training.loop import RunPlace, Settings, Trainer, open_source
 from vigil.training.optimise import Muon, learning_rate
 from vigil.training.recipe import Stage, load_recipe
+from vigil.vision.classifier import Classifier
+from vigil.vision.nets.trunknet import TrunkNet
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +70,17 @@ def test_another_optimiser_goes_on_from_a_checkpoint(root: Path, tmp_path: Path)
     second.run(source)
     assert second.step == 6
     assert all(torch.isfinite(p).all() for p in second.net.parameters())
+
+
+def test_a_run_begins_with_a_classifiers_backbone(root: Path, tmp_path: Path) -> None:
+    taught = Classifier(TrunkNet(classes=3)).state_dict()
+    save_file(taught, tmp_path / "crops.safetensors")
+    begun = replace(recipe(root, steps=2), backbone_from=str(tmp_path / "crops.safetensors"))
+    net = Trainer(begun, RunPlace(tmp_path / "run", tmp_path / "cache")).net.state_dict()
+    of_backbone = [name for name in net if name.startswith(("stem.", "stages."))]
+    assert len(of_backbone) > 50
+    for name in of_backbone:
+        assert torch.equal(net[name], taught[f"net.{name}"]), name
 
 
 def test_two_workers_do_every_step_once(root: Path, tmp_path: Path) -> None:

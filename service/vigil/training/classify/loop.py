@@ -20,14 +20,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vigil.errors import VigilError
-from vigil.training.checkpoint import load_checkpoint, save_checkpoint
+from vigil.training.checkpoint import load_checkpoint, save_checkpoint, take_weights
 from vigil.training.classify.augment import augmented
 from vigil.training.classify.initialise import initialise
 from vigil.training.classify.judge import F64, judge
 from vigil.training.classify.losses import balancing_weights, classification_loss, own_logits
 from vigil.training.classify.optimise import learning_rate, make_optimiser
 from vigil.training.classify.recipe import BrokenClassifierRecipe, ClassifierRecipe
-from vigil.training.classify.transfer import freeze, hold_norms, take_weights
+from vigil.training.classify.transfer import freeze, hold_norms
 from vigil.training.optimise import MovingAverage
 from vigil.vision.nets.blocks import channels_last
 from vigil.vision.nets.classifier import Classifier, build_classifier

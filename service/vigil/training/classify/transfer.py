@@ -1,33 +1,10 @@
-"""Beginning from weights that another run learnt, with some stages held as they are."""
+"""Stages of a net that are held as another run learnt them."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-import torch
 from torch import nn
 
 from vigil.errors import DamagedModel
-from vigil.training.checkpoint import trained_weights
-
-
-@torch.no_grad()
-def take_weights(net: nn.Module, path: Path) -> int:
-    """Copy every tensor of trained weights that has the name and shape of one of the net's; how many.
-
-    ``path`` is a model's or a run's folder, weights, or a run's checkpoint, of which the average is taken.
-    The last layer keeps its fresh weights where the number of classes is another. Raises DamagedModel
-    where nothing fits.
-    """
-    given = trained_weights(path)
-    taken = 0
-    for name, tensor in net.state_dict().items():
-        held = given.get(name, given.get(name.removeprefix("net.")))  # a detector's has no prefix
-        if held is not None and held.shape == tensor.shape and name != "temperature":
-            tensor.copy_(held)
-            taken += 1
-    if taken == 0:
-        raise DamagedModel(f"{path} has no layer of this net; name weights of the same --arch")
-    return taken
 
 
 def freeze(net: nn.Module, stages: Sequence[str]) -> None:

@@ -5,9 +5,10 @@ import torch
 
 from tests.unit.training.classify.crops import labelled
 from vigil.errors import DamagedModel
+from vigil.training.checkpoint import take_weights
 from vigil.training.classify.loop import ClassifierTrainer
 from vigil.training.classify.recipe import ClassifierRecipe
-from vigil.training.classify.transfer import freeze, take_weights
+from vigil.training.classify.transfer import freeze
 from vigil.vision.nets.classifier import build_classifier
 from vigil.vision.nets.detector_net import build
 from vigil.vision.weights import save_weights
@@ -69,7 +70,7 @@ def test_a_frozen_run_resumes(weights: Path, tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_said(weights: Path, tmp_path: Path) -> None:
-    with pytest.raises(DamagedModel, match="same --arch"):
+    with pytest.raises(DamagedModel, match="same architecture"):
         take_weights(build_classifier("lenet5", classes=3), weights)
     (tmp_path / "other").write_bytes(b"other")
     with pytest.raises(DamagedModel, match="cannot be read"):
