@@ -5,6 +5,7 @@
 them laid out, and calls one version of torch: it is of use there only. And it is code, which runs as we do.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -115,15 +116,8 @@ def package_path(manifest: Manifest) -> Path:
 def load_compiled(manifest: Manifest, *, runners: int) -> tuple[CompiledNet, CompiledPrecision]:
     """A model's compiled net and its precision, for up to ``runners`` threads at once. Raises NotCompiled."""
     folder = package_path(manifest)
-    if not (folder / PACKAGE_FILE).is_file():
-        others = sorted(path.parent.name for path in folder.parent.glob(f"*/{PACKAGE_FILE}"))
-        state = CompiledState.FOREIGN if others else CompiledState.ABSENT
-        there = f"; there is {', '.join(others)}" if others else ""
-        raise NotCompiled(state, f"{folder} is not there{there}; {_advice(manifest)}")
-    try:
-        for path in (folder, folder / PACKAGE_FILE):
-            expect_ours(path)
-        package = msgspec.json.decode((folder / PACKAGE_FILE).read_bytes(), type=Package)
+    with opened(manifest, folder, PACKAGE_FILE) as described:
+        package = msgspec.json.decode(described, type=Package)
         _expect_made_for(manifest, package)
         libraries = {
             size: checked(folder / Path(library.file).name, library.sha256)
@@ -132,17 +126,31 @@ def load_compiled(manifest: Manifest, *, runners: int) -> tuple[CompiledNet, Com
         if 1 not in libraries:
             raise _unusable("it has no library for a batch of 1")
         net = CompiledNet(libraries, input_hw=manifest.input_hw, runners=runners)
-    except NotCompiled as error:
-        raise NotCompiled(error.state, f"{folder}: {error}; {_advice(manifest)}") from None
-    except (OSError, msgspec.MsgspecError, RuntimeError) as error:
-        raise NotCompiled(
-            CompiledState.UNUSABLE, f"{folder} cannot be loaded ({error}); {_advice(manifest)}"
-        ) from None
     return net, package.precision
 
 
-def _advice(manifest: Manifest) -> str:
-    return f"make it with `vigil models compile {manifest.name}`"
+@contextlib.contextmanager
+def opened(manifest: Manifest, folder: Path, description: str) -> Iterator[bytes]:
+    """What a folder of compiled code says of itself, while it is loaded.
+
+    Whatever fails within is NotCompiled, with the folder's name and what to do.
+    """
+    advice = f"make it with `vigil models compile {manifest.name}`"
+    if not (folder / description).is_file():
+        others = sorted(path.parent.name for path in folder.parent.glob(f"*/{description}"))
+        state = CompiledState.FOREIGN if others else CompiledState.ABSENT
+        there = f"; there is {', '.join(others)}" if others else ""
+        raise NotCompiled(state, f"{folder} is not there{there}; {advice}")
+    try:
+        for path in (folder, folder / description):
+            _expect_ours(path)
+        yield (folder / description).read_bytes()
+    except NotCompiled as error:
+        raise NotCompiled(error.state, f"{folder}: {error}; {advice}") from None
+    except (OSError, msgspec.MsgspecError, RuntimeError, ValueError) as error:
+        raise NotCompiled(
+            CompiledState.UNUSABLE, f"{folder} cannot be loaded ({error}); {advice}"
+        ) from None
 
 
 def _unusable(detail: str) -> NotCompiled:
@@ -159,7 +167,7 @@ def _expect_made_for(manifest: Manifest, package: Package) -> None:
 
 def checked(path: Path, sha256: str) -> Path:
     """A library that is as it was made, and that nobody else could have changed. Raises NotCompiled."""
-    expect_ours(path)
+    _expect_ours(path)
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
@@ -167,7 +175,7 @@ def checked(path: Path, sha256: str) -> Path:
     return path
 
 
-def expect_ours(path: Path) -> None:
+def _expect_ours(path: Path) -> None:
     """Only who could change vigil itself may have written what is run. Raises NotCompiled."""
     status = path.stat()
     if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:

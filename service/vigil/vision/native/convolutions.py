@@ -1,6 +1,6 @@
 """The convolutions of a plan: numbers as the kernels read them, and the steps for some of the rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,18 +77,7 @@ class Whole:
         filters, bias = _numbers(conv, x, target, space, exact=ending is Ending.BOXES)
         self._rows, self._run = filters.values.shape[1], filters.values.shape[2] * space.element
         self._twice = self._rows > conv.kernel_size[0]  # remainders' rows are for the same input
-        self._parts = []
-        for first, vectors in _split(len(bias)):
-            part = slice(first, first + vectors * LANES)
-            self._parts.append(
-                _Part(
-                    first,
-                    vectors,
-                    constants.keep(filters.packed(first // LANES, vectors)),
-                    constants.keep(filters.steps[part] * (x.scale / target.scale)),
-                    constants.keep(bias[part]),
-                )
-            )
+        self._parts = _parts([filters], bias, scale=x.scale / target.scale, constants=constants)
 
     def steps(self) -> Iterator[Step]:
         """A step for each part of the output's channels."""
@@ -143,19 +132,8 @@ class Pairs:
         self._down = self._pairs * self._right
         self._band = max(1, _BAND_BYTES // self._down - 2)
         terms, bias = _pair_numbers(conv, x, target, space)
-        self._parts = []
-        for first, vectors in _split(bias.shape[1]):
-            part = slice(first, first + vectors * LANES)
-            packed = [terms[m].packed(first // LANES, vectors) for m in (1, 2, 0, 3)]
-            self._parts.append(
-                _Part(
-                    first,
-                    vectors,
-                    constants.keep(np.concatenate(packed)),
-                    constants.keep(terms[0].steps[part] * (x.scale / target.scale)),
-                    constants.keep(bias[:, part]),
-                )
-            )
+        in_order = [terms[m] for m in (1, 2, 0, 3)]  # as `cpp/winograd.h` takes them
+        self._parts = _parts(in_order, bias, scale=x.scale / target.scale, constants=constants)
 
     @property
     def terms_bytes(self) -> int:
@@ -205,12 +183,23 @@ class Pairs:
             yield Step(does=does, convolution=convolution)
 
 
-def _split(channels: int) -> Iterator[tuple[int, int]]:
-    """First channel and vectors of each part."""
-    first = 0
-    for vectors in parts_of(channels // LANES):
-        yield first, vectors
-        first += vectors * LANES
+def _parts(
+    filters: Sequence[Filters],
+    bias: NDArray[np.float32],
+    *,
+    scale: float,
+    constants: Constants,
+) -> list[_Part]:
+    """The numbers of each part: weights one after another, of the same steps; biases (…, channels out)."""
+    found, first = [], 0
+    for vectors in parts_of(bias.shape[-1] // LANES):
+        part = slice(first, first + vectors * LANES)
+        packed = [one.packed(first // LANES, vectors) for one in filters]
+        weights = constants.keep(np.concatenate(packed))
+        steps = constants.keep(filters[0].steps[part] * scale)
+        found.append(_Part(first, vectors, weights, steps, constants.keep(bias[..., part])))
+        first = part.stop
+    return found
 
 
 def _numbers(

@@ -12,7 +12,7 @@ import msgspec
 import torch
 
 from vigil.data import CompiledState
-from vigil.vision.compiled import FOLDER, NotCompiled, checked, expect_ours, processor
+from vigil.vision.compiled import FOLDER, NotCompiled, checked, opened, processor
 from vigil.vision.manifest import Manifest
 from vigil.vision.native.net import Kernels, NativeNet
 from vigil.vision.native.plan import Plan
@@ -61,26 +61,12 @@ def library_folder(manifest: Manifest) -> Path:
 def load_kernels(manifest: Manifest) -> Kernels:
     """The kernels that were built for this processor and lie beside a model. Raises NotCompiled."""
     folder = library_folder(manifest)
-    advice = f"make it with `vigil models compile {manifest.name}`"
-    if not (folder / DESCRIPTION_FILE).is_file():
-        others = sorted(path.parent.name for path in folder.parent.glob(f"*/{DESCRIPTION_FILE}"))
-        state = CompiledState.FOREIGN if others else CompiledState.ABSENT
-        there = f"; there is {', '.join(others)}" if others else ""
-        raise NotCompiled(state, f"{folder} is not there{there}; {advice}")
-    try:
-        for path in (folder, folder / DESCRIPTION_FILE):
-            expect_ours(path)
-        said = msgspec.json.decode((folder / DESCRIPTION_FILE).read_bytes(), type=Description)
+    with opened(manifest, folder, DESCRIPTION_FILE) as described:
+        said = msgspec.json.decode(described, type=Description)
         ours, theirs = (sources_sha256(), processor()), (said.sources_sha256, said.processor)
         if ours != theirs:
             raise NotCompiled(CompiledState.FOREIGN, f"it was made for {theirs}, this is {ours}")
         return Kernels(checked(folder / LIBRARY_FILE, said.library_sha256))
-    except NotCompiled as error:
-        raise NotCompiled(error.state, f"{folder}: {error}; {advice}") from None
-    except (OSError, msgspec.MsgspecError, ValueError) as error:
-        raise NotCompiled(
-            CompiledState.UNUSABLE, f"{folder} cannot be loaded ({error}); {advice}"
-        ) from None
 
 
 def native_net(kernels: Kernels, manifest: Manifest, precision: NativePrecision) -> NativeNet:
