@@ -14,7 +14,7 @@ DURATION ?=
 HOURS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types floors stubs faults soak compiled density events guide pictures lock sbom image-steps clean
+.PHONY: help install demo test check format lint types floors stubs faults soak compiled density events $(EVENTS) guide pictures lock sbom image-steps clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,11 +62,29 @@ faults: $(STAMP) ## Long: break things in a running service and see them mend
 soak: $(STAMP) ## Two hours: does anything grow or get lost? HOURS=, results in runs/soak
 	$(BIN)/python -m tests.soak $(if $(HOURS),--hours $(HOURS))
 
-events: $(STAMP) ## Long, some 20 minutes of a core: rules at random on rendered scenes, true boxes and pixels
-	$(BIN)/vigil evaluate events --scenes 24 --random-rules 500 --no-pixels
-	$(BIN)/vigil evaluate events --scenes 30 --random-rules 240 --no-pixels --kind halts
-	$(BIN)/vigil evaluate events --scenes 16 --duration 60 --random-rules 40 --no-pixels --kind things
-	$(BIN)/vigil evaluate events --scenes 12 --random-rules 280
+# Each part by itself, too; make -j2 -Otarget events runs two at once.
+EVENTS := events-boxes events-halts events-things events-pixels events-halts-pixels events-things-pixels
+EVALUATE := $(BIN)/vigil evaluate events
+
+events: $(EVENTS) ## Long, an hour of a core: rules at random on rendered scenes, true boxes and pixels
+
+events-boxes: $(STAMP)
+	$(EVALUATE) --scenes 24 --random-rules 500 --no-pixels
+
+events-halts: $(STAMP)
+	$(EVALUATE) --scenes 30 --random-rules 240 --no-pixels --kind halts
+
+events-things: $(STAMP)
+	$(EVALUATE) --scenes 36 --duration 60 --random-rules 60 --no-pixels --kind things --seed 401
+
+events-pixels: $(STAMP)
+	$(EVALUATE) --scenes 12 --random-rules 840
+
+events-halts-pixels: $(STAMP)
+	$(EVALUATE) --scenes 8 --random-rules 400 --kind halts
+
+events-things-pixels: $(STAMP)
+	$(EVALUATE) --scenes 8 --duration 60 --random-rules 40 --kind things --seed 401
 
 compiled: $(STAMP) ## Long: compile a small detector ahead of time, serve it without a compiler
 	$(BIN)/python -m pytest tests/integration/test_compiled_model.py -m slow

@@ -64,7 +64,7 @@ SMALL_PX = (320, 180)  # enough for what hides what, where nothing is detected
 )
 @click.option("--rules", "count", type=click.IntRange(1, 2000), default=200, show_default=True,
               help="Random lines and zones inside the tracked area of the video.")  # fmt: skip
-@click.option("--random-rules", "random_count", type=click.IntRange(0, 500), default=0,
+@click.option("--random-rules", "random_count", type=click.IntRange(0, 2000), default=0,
               help="Rules at random in each scene instead of the usual ones, of every judged kind;"
               " figures from true boxes are added.")  # fmt: skip
 @click.option("--scenes", type=click.IntRange(1, 1000), help="Rendered scenes instead of a video.")

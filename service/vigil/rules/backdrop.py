@@ -20,6 +20,10 @@ KNOWN_S = 2.0  # in view before a cell's usual colour is known
 HIDDEN_S = 120.0  # a candidate that is out of view for longer is forgotten
 UNLIKE_S = 1.0  # what looks unlike both for longer is another candidate
 MOST_GAIN = 0.5  # of the light's change, as a natural logarithm
+# Where only the light has changed, all channels have by about the same factor, and slopes with them.
+SHADE_SPREAD = 0.15  # of the factor's natural logarithm, between channels
+SHADE_FACTOR = 3.0
+SHADE_SLOPE = 4.0  # grey levels
 
 
 class Backdrop:
@@ -90,6 +94,32 @@ class Backdrop:
         ring = grown(cells) & grown(~cells)  # a cell to each side of its edge
         return float(self._edges[ring].mean() - self._usual_edges[ring].mean())
 
+    def contrast_gain(self, cells: Bool) -> float:
+        """How much more a candidate differs from what is around it than what it replaced did.
+
+        The median over its border, so that a line on the ground that it hides decides nothing.
+        """
+        now = np.where(self.age_s > 0, self._other, self._usual)
+        gains = []
+        for down, across in ((0, 2), (0, -2), (2, 0), (-2, 0)):  # what is between is a mixture
+            beside = _moved(cells, down, across) & ~cells
+            inner = _moved(beside, -down, -across)
+            after, before = (
+                np.abs(colour[:, inner] - colour[:, beside]).max(axis=0)
+                for colour in (now, self._usual)
+            )
+            gains.append(after - before)
+        return float(np.median(np.concatenate(gains)))
+
+    def is_shade(self) -> Bool:
+        """Where a cell's candidate is its usual colour in another light: shadows, and what they leave."""
+        factor = np.log((self._other + 4.0) / (self._usual + 4.0))
+        middle = factor.mean(axis=0)
+        alike = factor.max(axis=0) - factor.min(axis=0) < SHADE_SPREAD
+        bounded = np.abs(middle) < np.log(SHADE_FACTOR)
+        other_slope = np.abs(self._edges - self._usual_edges * np.exp(middle))
+        return np.asarray(alike & bounded & (other_slope < SHADE_SLOPE))
+
     def _learn(self, colour: F32, edges: NDArray[np.uint8], where: Bool, step_s: float) -> None:
         share = np.maximum(step_s / MEMORY_S, step_s / (self._in_view_s + step_s)) * where
         self._usual += share * (colour - self._usual)
@@ -124,6 +154,16 @@ def grown(cells: Bool) -> Bool:
     padded = np.pad(cells, 1)
     across = padded[:, :-2] | padded[:, 1:-1] | padded[:, 2:]
     return np.asarray(across[:-2] | across[1:-1] | across[2:])
+
+
+def _moved(cells: Bool, down: int, across: int) -> Bool:
+    """The mask moved by so many cells; what leaves the picture is lost."""
+    rows, columns = cells.shape
+    moved = np.zeros_like(cells)
+    moved[max(down, 0) : rows + min(down, 0), max(across, 0) : columns + min(across, 0)] = cells[
+        max(-down, 0) : rows - max(down, 0), max(-across, 0) : columns - max(across, 0)
+    ]
+    return moved
 
 
 def _alike(colour: F32, other: F32) -> Bool:

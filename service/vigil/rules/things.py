@@ -17,11 +17,15 @@ Bool = NDArray[np.bool_]
 F64 = NDArray[np.float64]
 
 LEAST_CELLS = 6  # of 72 x 128: smaller things are noise
+LEAST_BODY = 3  # of them not only in another light
 MOST_PART = 0.15  # of the picture: larger ones are light
-LEAST_OUTLINE = 3.0  # grey levels: soft-edged changes are shadows
+LEAST_OUTLINE = 4.6  # grey levels of slope: soft-edged changes are shadows
+LEAST_CONTRAST = 6.0  # grey levels against what is around it, of the same sign
 YOUNG_S = 1.0  # a cell of such an age belongs to the region of an old one beside it
 FIRST_PART = 0.2  # of its cells; when they have been in view for long enough, it is due
 ALONE_S = 1.5  # since somebody stood at a thing: until then not all of it may have been seen
+NEAR_CELLS = 3  # what changes so near to a thing is part of it, if it is due within NEAR_S of it
+NEAR_S = 4.0
 MARGIN = 0.1  # of a box: what moves with somebody beyond it
 LOOK_S = 1.0  # regions are looked for so often
 GONE_PART = 0.6  # of a thing's cells that show what was there before
@@ -118,24 +122,46 @@ class ThingsWatch:
             old &= ~thing.cells
         if not old.any():
             return
-        for index, cells in enumerate(regions(self._backdrop.age_s >= YOUNG_S - TOLERANCE_S)):
-            if not (cells & old).any() or len(self._things) >= MOST_THINGS:
+        changed = self._backdrop.age_s >= YOUNG_S - TOLERANCE_S
+        # Shadows neither join things nor begin them: a thing's is often in view before it is.
+        for index, body in enumerate(regions(changed & ~self._backdrop.is_shade())):
+            if not (body & old).any() or body.sum() < LEAST_BODY:
                 continue
-            around = grown(cells)
-            if any((around & thing.cells).any() for thing in self._things):
+            due_s = self._due(body)
+            if due_s > moment.time_s or self._belongs(body, due_s):
                 continue
+            cells = grown(body) & changed
             shown = (cells & self._backdrop.is_candidate).sum() >= GONE_PART * cells.sum()
-            alone_s = moment.time_s - float(self._covered_s[around].max())
-            if not shown or alone_s < ALONE_S - TOLERANCE_S:
+            alone_s = moment.time_s - float(self._covered_s[grown(cells)].max())
+            if not shown or alone_s < ALONE_S - TOLERANCE_S or len(self._things) >= MOST_THINGS:
                 continue
-            yield from self._tell(cells, moment, seq * MOST_CANDIDATES + index)
+            yield from self._tell(cells, due_s, moment, seq * MOST_CANDIDATES + index)
 
-    def _tell(self, cells: Bool, moment: Moment, occurrence: int) -> Iterator[Event]:
+    def _due(self, body: Bool) -> float:
+        """When a fifth of its cells had been in view for long enough; inf before."""
+        due_s = np.sort(self._due_s[body])
+        return float(due_s[int(FIRST_PART * (len(due_s) - 1))])
+
+    def _belongs(self, body: Bool, due_s: float) -> bool:
+        """Whether this is a part of a thing that was told; from now on it is."""
+        beside = near = grown(body)
+        for _ in range(NEAR_CELLS - 1):
+            near = grown(near)
+        for thing in self._things:
+            together = abs(due_s - self.rule.duration_s - thing.since_s) <= NEAR_S
+            if ((near if together else beside) & thing.cells).any():
+                thing.cells |= body
+                return True
+        return False
+
+    def _tell(self, cells: Bool, at_s: float, moment: Moment, occurrence: int) -> Iterator[Event]:
         size, outline = int(cells.sum()), self._backdrop.outline_gain(cells)
-        soft = abs(outline) < LEAST_OUTLINE
+        # Slopes alone are not enough: a thing may hide steep lines on the ground.
+        contrast = math.copysign(1.0, outline) * self._backdrop.contrast_gain(cells)
+        unclear = abs(outline) < LEAST_OUTLINE or contrast < LEAST_CONTRAST
         least_s = min(USUAL_PART * self.rule.duration_s, USUAL_S)
         new = float(self._backdrop.usual_s[cells].mean()) < least_s
-        if not LEAST_CELLS <= size <= MOST_PART * cells.size or soft or new:
+        if not LEAST_CELLS <= size <= MOST_PART * cells.size or unclear or new:
             self._backdrop.accept(cells)
             return
         kind = "object.left" if outline > 0.0 else "object.removed"
@@ -147,8 +173,6 @@ class ThingsWatch:
             kind, rule_id=self.rule.rule_id, edge=kind, occurrence=occurrence
         )
         episode.bbox = _box(cells)
-        due_s = self._due_s[cells]  # a few of its cells may have been somebody's shadow before
-        at_s = float(np.quantile(due_s[np.isfinite(due_s)], FIRST_PART))
         self._things.append(_Thing(cells, at_s - self.rule.duration_s, episode))
         yield episode.new(moment, at_s=at_s, duration_s=seconds(self.rule.duration_s))
 

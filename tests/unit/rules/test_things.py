@@ -31,6 +31,14 @@ class Film:
         rng = np.random.default_rng(3)
         self._grain = [rng.normal(0.0, 2.0, place.shape).astype(np.float32) for _ in range(3)]
 
+    def shade(self, left, top, right, bottom):
+        """A shadow falls there from now on."""
+        light = np.ones((*self.place.shape[:2], 1), np.float32)
+        light[top:bottom, left:right] = 0.7
+        light = cv2.GaussianBlur(light, (0, 0), 6.0)[..., None]
+        self.place = (self.place * light).astype(np.uint8)
+        return self
+
     def show(self, seconds, *, bag=False, walker=None, light=1.0, tracked=True):
         """``walker``: x of somebody's feet in the picture, moving 6 px a frame."""
         for index in range(round(seconds / STEP_S)):
@@ -108,6 +116,32 @@ def test_two_bags_of_which_the_second_is_taken_away(place):
         ("object.left", "end"),
     ]
     assert told[2][3].episode_id == told[1][3].episode_id != told[0][3].episode_id
+
+
+def test_a_shadow_is_no_thing(place):
+    film = Film(place).show(5).shade(200, 200, 290, 240)
+    assert film.show(20).events() == []
+
+
+def test_the_shadow_that_comes_before_its_thing_does_not_make_it_early(place):
+    film = Film(place).show(5).shade(236, 172, 300, 196).show(2)
+    told = film.show(15, bag=True).events()
+    assert kinds(told) == [("object.left", "new")]
+    assert told[0][3].occurred_at_s == pytest.approx(moment(7.0 + DURATION_S).utc_s, abs=0.5)
+
+
+def test_one_cell_that_changed_long_before_does_not_make_a_thing_early(place):
+    film = Film(place).show(5)
+    cv2.rectangle(film.place, (228, 160), (231, 163), (30, 30, 200), -1)
+    told = film.show(2).show(15, bag=True).events()
+    assert told[0][3].occurred_at_s == pytest.approx(moment(7.0 + DURATION_S).utc_s, abs=0.5)
+
+
+def test_a_thing_in_two_pieces_is_told_once(place):
+    film = Film(place).show(5)
+    film.place = place.copy()
+    cv2.rectangle(film.place, (255, 152), (275, 178), (30, 30, 160), -1)
+    assert kinds(film.show(15, bag=True).events()) == [("object.left", "new")]
 
 
 def test_a_bag_is_remembered_while_people_stand_before_it(place):
