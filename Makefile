@@ -13,6 +13,11 @@ DURATION ?=
 # make soak HOURS=0.1
 HOURS ?=
 
+# Each part of events can be made by itself; make -j2 -Otarget events makes two at once.
+EVENTS := events-boxes events-halts events-things \
+	events-pixels events-halts-pixels events-things-pixels
+EVALUATE := $(BIN)/vigil evaluate events
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check format lint types floors stubs faults soak compiled density events $(EVENTS) guide pictures lock sbom image-steps clean
 
@@ -61,10 +66,6 @@ faults: $(STAMP) ## Long: break things in a running service and see them mend
 
 soak: $(STAMP) ## Two hours: does anything grow or get lost? HOURS=, results in runs/soak
 	$(BIN)/python -m tests.soak $(if $(HOURS),--hours $(HOURS))
-
-# Each part by itself, too; make -j2 -Otarget events runs two at once.
-EVENTS := events-boxes events-halts events-things events-pixels events-halts-pixels events-things-pixels
-EVALUATE := $(BIN)/vigil evaluate events
 
 events: $(EVENTS) ## Long, an hour of a core: rules at random on rendered scenes, true boxes and pixels
 
