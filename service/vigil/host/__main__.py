@@ -4,9 +4,14 @@ import os
 import sys
 
 from vigil.host.environment import set_environment
-from vigil.ipc.child import become_child
+from vigil.ipc.lean import do_without
 
 if __name__ == "__main__":
+    do_without(
+        "rich"
+    )  # structlog would draw crashes with it, which `vigil.logs` does not want: 4 MiB
+    from vigil.ipc.child import become_child
+
     become_child("host", *sys.argv[2:])
     set_environment()
     from vigil.host.app import main

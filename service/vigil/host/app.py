@@ -26,6 +26,7 @@ from vigil.host.explanations import Explanations
 from vigil.host.frame_trace import TraceSampler
 from vigil.host.golden import HeldClip, tell_of
 from vigil.host.http_proxy import HttpProxy
+from vigil.host.picture_pool import PicturePool
 from vigil.host.pictures import Pictures
 from vigil.host.pushes import Pushes
 from vigil.host.reader import Reader
@@ -122,6 +123,7 @@ class Host:
             send=control.send,
             post=self._post,
             worker=self._worker,
+            pictures=PicturePool(self._clock, at_once=len(os.sched_getaffinity(0))),
             traces=TraceSampler(settings.trace_ratio) if settings.trace_ratio else None,
         )
         picture_slots = range(settings.streams * SLOTS_A_STREAM, slots.count)

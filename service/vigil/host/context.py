@@ -12,6 +12,7 @@ from vigil.data import F32, U8, Detections
 from vigil.host.access import Access
 from vigil.host.engine_link import EngineLink
 from vigil.host.frame_trace import TraceSampler
+from vigil.host.picture_pool import PicturePool
 from vigil.host.worker import Worker
 from vigil.ipc.messages import FrameDone, FromHost, HostSettings
 from vigil.metrics.page import Page
@@ -51,6 +52,7 @@ class HostContext:
     send: Send
     post: Callable[[Callable[[], None]], None]  # run something on the host's loop, from any thread
     worker: Worker  # for pictures that must not hold up the loop
+    pictures: PicturePool
     traces: TraceSampler | None = None  # None: no frame is traced
 
     def letterbox(self, picture: U8) -> Letterbox:

@@ -9,10 +9,10 @@ from vigil.data import OfflineReason
 from vigil.host.camera import Camera
 from vigil.host.capture import Capture, CaptureFailed
 from vigil.host.context import HostContext
-from vigil.host.picture_pool import PicturePool
 from vigil.host.run import Run
 from vigil.host.sampling import Sampler
 from vigil.host.timeline import FileTimeline, LiveTimeline, TimeWentBack
+from vigil.rules import Moment
 from vigil.spec import Pace
 
 ENGINE_WAIT_S = 60.0  # and so long for an engine that is being restarted
@@ -70,7 +70,7 @@ class Play:
         self._frames = 0  # that show what the camera saw
         self._size_px = (0, 0)  # of those
         self._damaged_since_s = run.anchor.monotonic_s  # before the first of them
-        self._pictures = PicturePool()
+        self._shape: tuple[int, ...] = (capture.height_px, capture.width_px, 3)
 
     def until_end(self) -> Ended:
         """Read until the source ends or fails, or until told to stop.
@@ -183,23 +183,28 @@ class Play:
         if slot is None:
             self._camera.ledger.outcome("dropped_newer")
             return
+        with self._context.pictures.turn:
+            self._draw(slot, seq, self._run.moment(time_s=time_s, captured_s=captured_s))
+
+    def _draw(self, slot: int, seq: int, moment: Moment) -> None:
         began_cpu_s = time.thread_time()
         try:
             with self._camera.library.reading:
-                picture = self._capture.retrieve(self._pictures.take())
+                picture = self._capture.retrieve(self._context.pictures.take(self._shape))
         except Exception:  # CaptureFailed, or an error of OpenCV's
             self._camera.slots.give_back(slot)
             self._camera.ledger.outcome("dropped_error")
             raise
+        self._shape = picture.shape
         self._context.page.times.observe("convert", time.thread_time() - began_cpu_s)
         self._camera.submit(
             self._run,
             seq=seq,
             picture=picture,
-            moment=self._run.moment(time_s=time_s, captured_s=captured_s),
+            moment=moment,
             slot=slot,
             keep=self._waits,
-            pool=self._pictures,
+            pool=self._context.pictures,
         )
 
     def _age_s(self, captured_s: float) -> float:

@@ -1,19 +1,9 @@
 import pytest
 
+from tests.support.hand_clock import HandClock
 from vigil.fleet.admission import WINDOW_S, Admission, HeadRoom
 
 HOST, ENGINE = 11, 12
-
-
-class HandClock:
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    def utc_s(self) -> float:
-        return self.now_s
 
 
 def room(

@@ -18,6 +18,7 @@ from vigil.host.access import Access
 from vigil.host.camera import Analysed, Camera
 from vigil.host.context import HostContext, Transit, detections_of
 from vigil.host.engine_link import EngineLink
+from vigil.host.picture_pool import PicturePool
 from vigil.host.run import Run
 from vigil.host.worker import Worker
 from vigil.ipc.channel import Channel, socket_pair
@@ -88,6 +89,7 @@ class Room:
             send=self._send,
             post=self.posted.append,
             worker=self.worker,
+            pictures=PicturePool(SystemClock(), at_once=1),
         )
         self.camera = Camera(spec(), context, record=0, slots=range(3))
 

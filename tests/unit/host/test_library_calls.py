@@ -3,21 +3,9 @@
 import math
 import threading
 
+from tests.support.hand_clock import HandClock
 from tests.support.waiting import until
 from vigil.host.library_calls import SLACK_S, LibraryCalls
-
-
-class HandClock:
-    """Stands still until it is set."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    def utc_s(self) -> float:
-        return self.now_s
 
 
 def calls_of(clock: HandClock) -> LibraryCalls:

@@ -12,6 +12,7 @@ from vigil.fleet.policy import SourcePolicy
 from vigil.host.access import Access
 from vigil.host.context import HostContext, Transit
 from vigil.host.engine_link import EngineLink
+from vigil.host.picture_pool import PicturePool
 from vigil.host.second_stage import (
     FIRST_S,
     PERIOD_S,
@@ -104,6 +105,7 @@ class Room:
             send=lambda message, *, payload=b"": None,
             post=lambda work: work(),
             worker=Worker("test"),
+            pictures=PicturePool(SystemClock(), at_once=1),
         )
         self.stages = SecondStages((TYPE,), self.context)
         self.time_s = 100.0
