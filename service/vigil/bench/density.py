@@ -62,6 +62,12 @@ class Step:
         return round(sum(self.cpu_share[name] for name in _OURS) * 1000 / self.streams, 2)
 
     @property
+    def frame_cpu_ms(self) -> float | None:
+        """The same for each analysed frame; None: there was none."""
+        cpu_s = sum(self.cpu_share[name] for name in _OURS) * self.seconds
+        return round(cpu_s * 1000 / self.analysed_frames, 2) if self.analysed_frames else None
+
+    @property
     def stream_mib(self) -> float:
         """Memory of the hosts a stream: it is they that grow with streams."""
         return round(self.memory_mib["hosts"] / self.streams, 1)

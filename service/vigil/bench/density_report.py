@@ -11,6 +11,7 @@ from vigil.bench.profile import Profile
 _GROWTH = (
     "first_streams",
     "first_stream_mib",
+    "first_stream_mib_beside_decoder",
     "stream_mib_growth",
     "first_stream_cpu_beside_decode_ms",
     "stream_cpu_beside_decode_ms",
@@ -29,6 +30,7 @@ class DensityReport:
     alone: Alone | None  # None: nothing held, or the bound was not asked for
     alone_first: Alone | None = None  # at the first step's streams; None: there was one number only
     notes: tuple[str, ...] = ()
+    beside: "DensityReport | None" = None  # of another model on the same machine
 
     @property
     def most(self) -> Step | None:
@@ -47,9 +49,11 @@ class DensityReport:
             "streams": most.streams if most else 0,
             "p50_ms": most.p50_ms if most else None,
             "p95_ms": most.p95_ms if most else None,
+            "cpu_ms_per_frame": most.frame_cpu_ms if most else None,
             **self._against_bound(),
             "steps": [step.as_json() for step in self.steps],
             "notes": list(self.notes),
+            **({"beside": self.beside.as_json()} if self.beside else {}),
         }
 
     def _against_bound(self) -> dict[str, object]:
@@ -62,7 +66,7 @@ class DensityReport:
         )
         return {
             "bound": round(bound, 1),
-            "ratio": round(most.streams / bound, 3),
+            "ratio_to_bound": round(most.streams / bound, 3),
             "bound_stream_ms": round(stream_ms, 2),
             "stream_cpu_ms": most.stream_cpu_ms,
             "stream_cpu_to_bound": round(most.stream_cpu_ms / stream_ms, 3),
@@ -77,11 +81,14 @@ class DensityReport:
         first = min((step for step in self.steps if step.holds), key=lambda step: step.streams)
         if self.alone_first is None or first is most:
             return {}
-        at_first = _beside(first, self.profile.fps * self.alone_first.decode_ms)
-        at_most = _beside(most, self.profile.fps * alone.decode_ms)
+        at_first = _beside_decoding(first, self.profile.fps * self.alone_first.decode_ms)
+        at_most = _beside_decoding(most, self.profile.fps * alone.decode_ms)
         return {
             "first_streams": first.streams,
             "first_stream_mib": first.stream_mib,
+            "first_stream_mib_beside_decoder": round(
+                first.stream_mib - self.alone_first.decoder_mib, 1
+            ),
             "stream_mib_growth": round(most.stream_mib / first.stream_mib - 1, 3),
             "first_stream_cpu_beside_decode_ms": round(at_first, 2),
             "stream_cpu_beside_decode_ms": round(at_most, 2),
@@ -93,24 +100,33 @@ class DensityReport:
         found = self._against_bound()
         most = f"{self.most.streams if self.most else 0} streams of {self.profile.name}"
         lines = [f"{most} hold on {self.cores} cores with {self.model}"]
-        names = ("bound", "ratio", "stream_cpu_ms", "bound_stream_ms", "stream_cpu_to_bound")
+        names = (
+            "bound",
+            "ratio_to_bound",
+            "stream_cpu_ms",
+            "bound_stream_ms",
+            "stream_cpu_to_bound",
+        )
         memory = ("stream_mib", "stream_mib_beside_decoder")
         lines += [
             f"{name:<34} {found[name]}" for name in (*names, *memory, *_GROWTH) if name in found
         ]
-        return [*lines, *self.notes]
+        return [*lines, *self.notes, *(self.beside.lines() if self.beside else ())]
 
     def draw(self, path: Path) -> None:
         """Write a picture: latency and processor time by streams. Needs matplotlib."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        steps = [step for step in self.steps if step.p95_ms is not None]
-        streams = [step.streams for step in steps]
+        streams, steps = self._answered()
         figure = Figure(figsize=(10, 4), layout="constrained")
         latency, cpu = figure.subplots(1, 2)
         latency.plot(streams, [step.p50_ms for step in steps], marker=".", label="p50")
         latency.plot(streams, [step.p95_ms for step in steps], marker="o", label="p95")
+        if self.beside is not None:
+            theirs, beside = self.beside._answered()
+            p95_ms = [step.p95_ms for step in beside]
+            latency.plot(theirs, p95_ms, marker="x", label=f"p95, {self.beside.model}")
         latency.axhline(LATENCY_LIMIT_S * 1000, color="grey", linestyle=":", label="limit")
         latency.set(xlabel="streams", ylabel="capture to Redis, ms", yscale="log")
         names = list(steps[0].cpu_share) if steps else []
@@ -127,8 +143,13 @@ class DensityReport:
         FigureCanvasAgg(figure)
         figure.savefig(path)
 
+    def _answered(self) -> tuple[list[int], list[Step]]:
+        """The steps in which frames came through, with their streams."""
+        steps = [step for step in self.steps if step.p95_ms is not None]
+        return [step.streams for step in steps], steps
 
-def _beside(step: Step, decode_ms: float) -> float:
+
+def _beside_decoding(step: Step, decode_ms: float) -> float:
     """Milliseconds of processor time a stream second beside decoding, which is not ours to better."""
     return max(step.stream_cpu_ms - decode_ms, 1e-3)
 

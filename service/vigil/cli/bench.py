@@ -1,27 +1,22 @@
 """`vigil bench`: performance, measured through the real parts."""
 
 import json
-import os
-import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
-from vigil.bench.alone import Alone, measure_alone
 from vigil.bench.clips import clip_path, make_clip
-from vigil.bench.density import FIRST, Step, find_most, measure_step
-from vigil.bench.density_report import DensityReport
 from vigil.bench.events import run as run_events
 from vigil.bench.profile import PROFILES, Profile
+from vigil.cli.density_search import DensitySearch
 from vigil.cli.output import columns
 from vigil.spec import Source
 from vigil.vision.manifest import LARGER_MODEL, default_model, list_manifests
 
 CLIP_S = 90.0
-ALONE_S = 8.0
-LIKELY_RATIO = 0.8  # of the bound: where the search begins
 
 
 @click.group(epilog="Example: vigil bench density --profile main --streams 8")
@@ -42,6 +37,12 @@ def bench() -> None:
 )
 @click.option("--bound/--no-bound", default=True, help="Measure the parts alone, too.")
 @click.option(
+    "--beside-seconds",
+    default=15.0,
+    show_default=True,
+    help=f"Measured time a step of {LARGER_MODEL}, searched beside the default; 0 leaves it out.",
+)
+@click.option(
     "--picture",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where to draw streams against latency and processor time (PNG; needs matplotlib).",
@@ -55,6 +56,7 @@ def density(
     classifier: str,
     video: Path | None,
     bound: bool,
+    beside_seconds: float,
     picture: Path | None,
     as_json: bool,
 ) -> None:
@@ -64,71 +66,26 @@ def density(
     to a consumer of Redis, are under 250 ms. Without --streams the largest number is searched for, and
     compared with the bound: cores × 1000 / (fps × decode + detect_fps × (convert + resize + infer)), in
     milliseconds of processor time, each part measured alone, decoding at the same number of streams.
+    Without --model, too, the larger model is searched beside the default.
     """
     console = Console(stderr=True, highlight=False)
     profile = PROFILES[profile_name]
-    clip = _clip(profile, video, console)
+    search = DensitySearch(profile, _clip(profile, video, console), classifier, bound, console)
     name = model or default_model("cpu")
-    log_path = Path(tempfile.gettempdir()) / "vigil-density.log"
-
-    def measure(count: int) -> Step:
-        with console.status(f"{count} streams for {seconds:g} s …"):
-            return measure_step(
-                profile,
-                clip,
-                streams=count,
-                seconds=seconds,
-                model=name,
-                classifier=classifier,
-                log_path=log_path,
-            )
-
-    def alone(count: int) -> Alone:
-        with console.status(f"the parts alone, {count} streams …"):
-            return measure_alone(profile, clip, streams=count, seconds=ALONE_S, model=name)
-
-    def tell(step: Step) -> None:
-        verdict = "[green]holds[/green]" if step.holds else "[red]too many[/red]"
-        console.print(
-            f"{step.streams:4d} streams  {verdict}  analysed {step.analysed_share:.2%}  "
-            f"p50 {step.p50_ms} ms  p95 {step.p95_ms} ms  cores {step.cpu_share}"
-        )
-
-    if streams is not None:
-        steps, at_first = [measure(streams)], None
-        tell(steps[0])
-    else:
-        cores = len(os.sched_getaffinity(0))
-        at_first = alone(FIRST)
-        guess = at_first.bound(profile, cores=cores) * LIKELY_RATIO
-        steps = find_most(measure, guess=round(guess), tell=tell)
-    held = max((step.streams for step in steps if step.holds), default=0)
-    report = DensityReport(
-        profile=profile,
-        model=name,
-        cores=len(os.sched_getaffinity(0)),
-        steps=steps,
-        alone=alone(held) if held and bound else None,
-        alone_first=at_first,
-        notes=_notes(name),
-    )
+    larger = not model and streams is None and beside_seconds > 0 and name != LARGER_MODEL
+    report = search.report(name, streams=streams, seconds=seconds)
+    if larger and LARGER_MODEL in {manifest.name for manifest in list_manifests()}:
+        beside = search.report(LARGER_MODEL, streams=None, seconds=beside_seconds)
+        report = replace(report, beside=beside)
+    elif larger:
+        report = replace(report, notes=(f"{LARGER_MODEL} has no weights: its figures are missing",))
     for line in report.lines():
         console.print(line)
     if picture is not None:
         report.draw(picture)
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
-    raise SystemExit(0 if held else 1)
-
-
-def _notes(model: str) -> tuple[str, ...]:
-    """What the figures do not show."""
-    installed = {manifest.name for manifest in list_manifests()}
-    if LARGER_MODEL not in installed:
-        return (f"{LARGER_MODEL} has no weights: its figures are missing",)
-    if model != LARGER_MODEL:
-        return (f"for {LARGER_MODEL}: --model {LARGER_MODEL}",)
-    return ()
+    raise SystemExit(0 if report.most else 1)
 
 
 @bench.command(epilog="Example: vigil bench engine --batch 8 --threads 2 --json")

@@ -70,22 +70,40 @@ def test_a_report_compares_with_the_bound_and_with_the_first_step(tmp_path: Path
         cores=2,
         steps=steps,
         alone=ALONE,
-        alone_first=replace(ALONE, streams=FIRST, decode_ms=3.2),
+        alone_first=replace(ALONE, streams=FIRST, decode_ms=3.2, decoder_mib=13.0),
     )
     result = report.as_json()
     assert result["streams"] == 15
     assert result["bound_stream_ms"] == pytest.approx(25 * 3.0 + 5 * 3.0)
     assert result["bound"] == pytest.approx(2000 / 90, abs=0.1)
-    assert result["ratio"] == pytest.approx(15 * 90 / 2000, abs=0.001)
+    assert result["ratio_to_bound"] == pytest.approx(15 * 90 / 2000, abs=0.001)
     assert result["stream_cpu_ms"] == pytest.approx(100.0)
+    assert result["cpu_ms_per_frame"] == pytest.approx(100.0 / 5)
     assert result["stream_mib_beside_decoder"] == pytest.approx(15.0)
     assert result["first_stream_cpu_beside_decode_ms"] == pytest.approx(100 - 25 * 3.2)
     assert result["stream_cpu_beside_decode_ms"] == pytest.approx(100 - 25 * 3.0)
     assert result["stream_cpu_beside_decode_growth"] == pytest.approx(25 / 20 - 1)
+    assert result["first_stream_mib_beside_decoder"] == pytest.approx(17.0)
     assert result["stream_mib_growth"] == 0.0
     assert "stream_cpu_beside_decode_growth    0.25" in report.lines()
     report.draw(tmp_path / "density.png")
     assert (tmp_path / "density.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_larger_model_is_told_of_beside_the_default(tmp_path: Path) -> None:
+    profile, steps = PROFILES["main"], [step(4), step(15)]
+    larger = DensityReport(
+        profile=profile, model="vigil-det-s", cores=2, steps=[step(4), step(9)], alone=None
+    )
+    report = DensityReport(
+        profile=profile, model="vigil-det-n", cores=2, steps=steps, alone=ALONE, beside=larger
+    )
+    alone = replace(report, beside=None)
+    assert report.as_json() == {**alone.as_json(), "beside": larger.as_json()}
+    assert report.lines() == [*alone.lines(), *larger.lines()]
+    assert "9 streams of main hold on 2 cores with vigil-det-s" in report.lines()
+    report.draw(tmp_path / "both.png")
+    assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_nothing_that_holds_is_zero_streams() -> None:
