@@ -4,9 +4,11 @@ Every contestant computes the same graph, `TopBoxes`, on the same pictures. Thos
 installed are left out: onnxruntime and openvino are the extra `peers`, nncf, for OpenVINO in 8 bits, `bench`.
 """
 
+import contextlib
 import importlib
 import importlib.util
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -193,4 +195,5 @@ def _nncf(model: Any, batch: U8) -> Any:
     os.environ.setdefault("NNCF_LOG_LEVEL", "ERROR")
     nncf: Any = importlib.import_module("nncf")
 
-    return nncf.quantize(model, nncf.Dataset([batch]), subset_size=1)
+    with contextlib.redirect_stdout(sys.stderr):  # its progress bars
+        return nncf.quantize(model, nncf.Dataset([batch]), subset_size=1)
