@@ -18,6 +18,7 @@ import numpy as np
 from vigil.bench.processes import proportional_mib
 from vigil.bench.profile import Profile
 from vigil.host.capture import Capture, CaptureLimits, configure_process, open_capture
+from vigil.logs import configure_logs
 from vigil.spec import Source
 from vigil.vision.letterbox import Letterbox
 from vigil.vision.manifest import load_manifest
@@ -157,6 +158,7 @@ def _infer(clip: Path, model: str) -> tuple[float, str]:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vigil.engine.runner import Runner
 
+    configure_logs(level="warning", form="console")  # to stderr: stdout is for JSON
     manifest = load_manifest(model)
     runner = Runner(manifest, device="cpu", max_batch=BATCH, threads=1)
     runner.warm()

@@ -12,10 +12,14 @@ SMALL = Profile("small", 320, 240, 10.0, 100_000, 5.0)
 
 @pytest.mark.timeout(180)  # processes that import torch, on whatever machine
 def test_the_parts_are_measured_in_processes_of_their_own(
-    clips: Clips, models: Path, monkeypatch: pytest.MonkeyPatch
+    clips: Clips,
+    models: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("VIGIL_MODELS_DIR", str(models))
     alone = measure_alone(SMALL, clips.long, streams=2, seconds=1.0, model=grid.NAME)
+    assert capfd.readouterr().out == ""  # that is for JSON
     assert alone.streams == 2
     assert 0 < alone.convert_ms < 1000
     assert 0 < alone.resize_ms < 1000
