@@ -91,8 +91,7 @@ class TrackState(StrEnum):
     LOST = "lost"  # confirmed before, not matched in this frame; its box is predicted
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
+class Track(msgspec.Struct, frozen=True):
     """One object over frames. Its id is unique within a stream's run."""
 
     track_id: int

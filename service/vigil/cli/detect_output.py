@@ -1,10 +1,10 @@
 """What `vigil detect` writes: annotated pictures and videos, and JSON lines."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+from msgspec.structs import replace
 
 from vigil.cli.offline import Found, Played, Video
 from vigil.data import U8, Detections, Event, Track, TrackState

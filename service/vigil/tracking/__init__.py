@@ -1,4 +1,4 @@
-"""Objects over frames: detections of one stream in, tracks out. Pure numpy, no I/O, no clock."""
+"""Objects over frames: detections of one stream in, tracks out. No I/O, no clock."""
 
 from vigil.tracking.settings import TrackerSettings
 from vigil.tracking.tracker import Tracker

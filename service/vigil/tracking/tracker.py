@@ -7,20 +7,15 @@ steps of five frames a second and keeps slow ones apart. Last come faint detecti
 count by themselves: they carry a track on where they lie just where it was expected.
 """
 
-import numpy as np
-from numpy.typing import NDArray
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 
-from vigil.data import F32, Detections, Track
-from vigil.tracking.association import Pairing, buffered_iou
-from vigil.tracking.motion import PLACE, Motion
+from vigil.data import Detections, Track
+from vigil.tracking.association import best_pairs, buffered_iou
+from vigil.tracking.life import Candidate, Life
+from vigil.tracking.motion import Box, Motion, Noise
 from vigil.tracking.settings import TrackerSettings
-from vigil.tracking.table import TrackTable
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
-
-VOTE_MEMORY = 0.9  # what a class's votes keep from one detection to the next
 PLAIN_SETTINGS = TrackerSettings()
 
 
@@ -33,151 +28,161 @@ class Tracker:
     def __init__(self, settings: TrackerSettings = PLAIN_SETTINGS) -> None:
         self.retune(settings)
         self._frame = -1
-        self._time_s = -np.inf
+        self._time_s = 0.0  # of the last frame
         self._next_id = 1
-        self._tracks = TrackTable.begin(
-            Detections.empty(), np.zeros((5, 0, 4)), first_id=1, frame=0, time_s=0.0
-        )
+        self._lives: list[Life] = []
 
     def retune(self, settings: TrackerSettings) -> None:
         """Go on with other settings; the tracks stay as they are."""
         self._settings = settings
-        self._levels = settings.levels()  # (4, C)
-        self._motion = Motion(settings.noise)
+        self._levels: list[list[float]] = settings.levels().T.tolist()  # by class
+        self._noise = Noise(settings.noise)
 
     def advance(self, detections: Detections, *, time_s: float) -> tuple[Track, ...]:
         """Take one frame's detections and return every track that is alive, oldest first.
 
         ``detections.xyxy`` is normalised to [0, 1] of the picture; with class thresholds give what is
-        below them, too. ``time_s`` is the frame's time
-        in monotonic seconds and never decreases within a run. Tentative and lost tracks are
-        returned, too; a lost track that is missing from the next answer was given up.
+        below them, too. ``time_s`` is the frame's time in monotonic seconds and never decreases within
+        a run. Tentative and lost tracks are returned, too; a lost track that is missing from the next
+        answer was given up.
         """
-        before_s, self._time_s = self._time_s, time_s
-        self._frame += 1
-        last_class = self._levels.shape[1] - 1
-        levels = self._levels[:, np.minimum(detections.class_id, last_class)]
-        worth = detections.score >= levels[0]
-        if not worth.all():
-            detections, levels = detections[worth], levels[:, worth]
-        _, low, high, start = levels
-        boxes = _cxcywh(detections)
-        sure, faint = detections.score >= high, detections.score < low
-        free = np.ones(len(boxes), np.bool_)  # (N,), detections that are no track's
-        tracks = self._tracks
-        if len(tracks):
-            area = self._motion.predict(tracks.state, step_s=max(time_s - before_s, 0.0))
-            gain = self._gain(detections, boxes, area)
-            if faint.any():
-                gain[:, faint] = self._faint_gain(detections[faint], boxes[faint])
-            rows, columns = self._associate(gain, sure, faint, before_s=before_s)
-            seen = np.zeros(len(tracks), np.bool_)
-            if len(rows):
-                seen[rows] = True
-                free[columns] = False
-                measured = tracks.state[PLACE].copy()
-                measured[rows] = boxes[columns]
-                self._motion.update(tracks.state, area, measured, seen=seen)
-                self._note(rows, detections.class_id[columns], detections.score[columns])
-            if not seen.all():
-                tracks.keep(seen | self._is_awaited())
-        self._begin(detections, boxes, free=free, worthy=detections.score >= start)
-        return tracks.values(frame=self._frame, time_s=time_s)
+        step_s, self._time_s = max(time_s - self._time_s, 0.0), time_s
+        self._frame = frame = self._frame + 1
+        found = self._candidates(detections)
+        if self._lives:
+            for life in self._lives:
+                life.motion.predict(step_s, self._noise)
+            self._associate(found)
+            self._lives = [
+                life for life in self._lives if life.seen_frame == frame or self._is_awaited(life)
+            ]
+        self._begin(found)
+        return tuple([life.value(frame) for life in self._lives])
 
     def forget(self) -> None:
         """Give all tracks up; their ids are not used again."""
-        self._tracks.keep(np.zeros(len(self._tracks), np.bool_))
+        self._lives = []
 
-    def _gain(self, detections: Detections, boxes: F64, area: F64) -> F64:
-        """How much each pair of a track and a detection is worth, (T, N); above 0 it may be made."""
-        tracks, settings = self._tracks, self._settings
-        spread = self._motion.spread(tracks.state, area)
-        buffer = np.minimum(settings.buffer + settings.buffer_sigmas * spread, settings.most_buffer)
-        gain = buffered_iou(tracks.state[PLACE], boxes, buffer)
-        differs = tracks.votes.argmax(axis=1)[:, None] != detections.class_id
-        if differs.any():
-            gain[differs] *= settings.class_factor
-        gain -= settings.least_similarity
-        return gain
+    def _candidates(self, detections: Detections) -> list[Candidate]:
+        """The detections that are worth a look, best score first."""
+        found = []
+        levels, last_class = self._levels, len(self._levels) - 1
+        columns = detections.xyxy.tolist(), detections.score.tolist(), detections.class_id.tolist()
+        for (x1, y1, x2, y2), score, class_id in zip(*columns, strict=True):
+            faint, low, high, start = levels[min(class_id, last_class)]
+            if score >= faint:
+                box = (0.5 * x1 + 0.5 * x2, 0.5 * y1 + 0.5 * y2, x2 - x1, y2 - y1)
+                found.append(
+                    Candidate(box, score, class_id, score >= high, score < low, score >= start)
+                )
+        return found
 
-    def _faint_gain(self, detections: Detections, boxes: F64) -> F64:
-        """The same for faint detections, which have to lie where a track of their class is expected."""
-        tracks = self._tracks
-        gain = buffered_iou(tracks.state[PLACE], boxes, np.zeros(len(tracks)))
-        gain[tracks.votes.argmax(axis=1)[:, None] != detections.class_id] = 0.0
-        gain -= self._settings.faint_iou
-        return gain
+    def _associate(self, found: list[Candidate]) -> None:
+        """Give the detections to the tracks in stages: what one stage paired is gone for the next."""
+        confirmed = [life for life in self._lives if life.confirmed]
+        recent = [life for life in confirmed if life.seen_frame == self._frame - 1]
+        tentative = [life for life in self._lives if not life.confirmed]
+        sure = [one for one in found if one.sure]
+        self._pair(confirmed, sure)
+        self._pair(recent, [one for one in found if not (one.sure or one.faint)])
+        self._pair(recent, [one for one in found if one.faint])
+        self._pair(tentative, sure)
 
-    def _associate(self, gain: F64, sure: Bool, faint: Bool, *, before_s: float) -> tuple[I64, I64]:
-        """Rows of tracks and the columns of detections that are theirs."""
-        tracks = self._tracks
-        all_sure, all_known = sure.all(), tracks.confirmed.all()
-        pairing = Pairing(gain)
-        if all_sure and all_known:
-            pairing.match_all()
-            return pairing.pairs()
-        pairing.match(tracks.confirmed, sure)
-        if not all_sure:
-            seen_before = tracks.confirmed & (tracks.seen_s >= before_s)
-            pairing.match(seen_before, ~sure & ~faint)
-            pairing.match(seen_before, faint)
-        if not all_known:
-            pairing.match(~tracks.confirmed, sure)
-        return pairing.pairs()
-
-    def _note(self, rows: I64, class_id: I64, score: F32) -> None:
-        """Take what the detections say, besides their place, into the tracks of these rows."""
-        tracks, settings = self._tracks, self._settings
-        tracks.widen(int(class_id.max()) + 1)
-        tracks.votes[rows] *= VOTE_MEMORY
-        tracks.votes[rows, class_id] += score
-        tracks.score[rows] = score
-        tracks.seen_s[rows] = self._time_s
-        tracks.hits[rows] += 1
-        if not tracks.confirmed.all():
-            old_enough = self._time_s - tracks.born_s >= settings.confirm_s
-            sure_enough = tracks.votes.sum(axis=1) >= settings.confirm_score
-            tracks.confirmed |= old_enough & sure_enough & (tracks.hits >= settings.confirm_hits)
-
-    def _is_awaited(self) -> Bool:
-        """Which tracks are worth keeping unseen, (T,): confirmed, recent, and in the picture."""
-        tracks = self._tracks
-        recent = self._time_s - tracks.seen_s <= self._settings.lost_s
-        off_middle = np.abs(tracks.state[PLACE, :, :2] - 0.5).max(axis=1)
-        return np.asarray(tracks.confirmed & recent & (off_middle < 0.5))
-
-    def _begin(self, detections: Detections, boxes: F64, *, free: Bool, worthy: Bool) -> None:
-        """Begin tracks at detections that are ``free``, ``worthy`` (N,) and no other one's double."""
-        wanted = free & worthy
-        if not wanted.any():
+    def _pair(self, lives: Iterable[Life], found: Iterable[Candidate]) -> None:
+        """Pair tracks and detections as well as can be, as far as they are free."""
+        lives = [life for life in lives if life.seen_frame < self._frame]
+        found = [one for one in found if not one.taken]
+        if not lives or not found:
             return
-        taken: list[int] = np.flatnonzero(~free).tolist()
-        chosen: list[int] = []
-        for column in np.flatnonzero(wanted).tolist():
-            rivals = [at for at in taken if detections.class_id[at] == detections.class_id[column]]
-            overlap = buffered_iou(boxes[[column]], boxes[rivals], np.zeros(1))
-            if overlap.max(initial=0.0) < self._settings.duplicate_iou:
-                chosen.append(column)
-                taken.append(column)
-        chosen = chosen[: max(self._settings.most_tracks - len(self._tracks), 0)]
-        if not chosen:
-            return
-        newcomers = TrackTable.begin(
-            detections[np.array(chosen)],
-            self._motion.begin(boxes[chosen]),
-            first_id=self._next_id,
-            frame=self._frame,
-            time_s=self._time_s,
+        for row, column in best_pairs(self._gains(lives, found)):
+            self._take(lives[row], found[column])
+
+    def _gains(self, lives: list[Life], found: list[Candidate]) -> list[dict[int, float]]:
+        """For each track the detections that may be its, and how much each pair is worth, above 0."""
+        settings = self._settings
+        # only what is near enough across: the detections from left to right, and the widest of them
+        columns = sorted(range(len(found)), key=lambda column: found[column].box[0])
+        places = [found[column].box[0] for column in columns]
+        widest = max(one.box[2] for one in found)
+        gains = []
+        for life in lives:
+            (x, y), (width, height) = life.motion.centre.place, life.motion.size.place
+            spread = life.motion.spread(self._noise)
+            buffer = min(settings.buffer + settings.buffer_sigmas * spread, settings.most_buffer)
+            reach = (0.5 + buffer) * (max(width, 0.0) + widest)
+            of_life = {}
+            for column in columns[bisect_left(places, x - reach) : bisect_right(places, x + reach)]:
+                one = found[column]
+                if abs(one.box[1] - y) < (0.5 + buffer) * (height + one.box[3]):
+                    gain = self._gain(life, (x, y, width, height), buffer, one)
+                    if gain > 0.0:
+                        of_life[column] = gain
+            gains.append(of_life)
+        return gains
+
+    def _gain(self, life: Life, box: Box, buffer: float, found: Candidate) -> float:
+        """How much it is worth that a detection is the track that is expected at ``box``.
+
+        A faint one has to lie where a track of its class is expected.
+        """
+        settings = self._settings
+        same = found.class_id == life.class_id
+        if found.faint:
+            return buffered_iou(box, found.box) - settings.faint_iou if same else 0.0
+        likeness = buffered_iou(box, found.box, buffer)
+        return (likeness if same else likeness * settings.class_factor) - settings.least_similarity
+
+    def _take(self, life: Life, found: Candidate) -> None:
+        """A detection is this track's."""
+        settings = self._settings
+        found.taken = True
+        life.motion.update(found.box, self._noise)
+        life.note(found, frame=self._frame, time_s=self._time_s)
+        if not life.confirmed:
+            life.confirmed = (
+                self._time_s - life.born_s >= settings.confirm_s
+                and life.hits >= settings.confirm_hits
+                and sum(life.votes.values()) >= settings.confirm_score
+            )
+
+    def _is_awaited(self, life: Life) -> bool:
+        """Whether a track is worth keeping unseen: confirmed, recent, and in the picture."""
+        x, y = life.motion.centre.place
+        return (
+            life.confirmed
+            and self._time_s - life.seen_s <= self._settings.lost_s
+            and abs(x - 0.5) < 0.5
+            and abs(y - 0.5) < 0.5
         )
-        self._next_id += len(chosen)
-        self._tracks.extend(newcomers)
 
+    def _begin(self, found: list[Candidate]) -> None:
+        """Begin tracks at detections that are free, worth it, and no other one's double."""
+        for one in found:
+            if len(self._lives) >= self._settings.most_tracks:
+                return
+            if one.taken or not one.begins or self._is_double(one, found):
+                continue
+            one.taken = True
+            self._lives.append(
+                Life(
+                    track_id=self._next_id,
+                    motion=Motion(one.box, self._noise),
+                    class_id=one.class_id,
+                    score=one.score,
+                    born_frame=self._frame,
+                    born_s=self._time_s,
+                    seen_frame=self._frame,
+                    seen_s=self._time_s,
+                    votes={one.class_id: one.score},
+                )
+            )
+            self._next_id += 1
 
-def _cxcywh(detections: Detections) -> F64:
-    """The boxes of detections as (N, 4) centre, width and height in float64."""
-    return np.asarray(detections.xyxy @ TO_CXCYWH)
-
-
-TO_CXCYWH = np.array(
-    [[0.5, 0.0, -1.0, 0.0], [0.0, 0.5, 0.0, -1.0], [0.5, 0.0, 1.0, 0.0], [0.0, 0.5, 0.0, 1.0]]
-)
+    def _is_double(self, one: Candidate, found: list[Candidate]) -> bool:
+        """Whether a box lies on that of a seen track of its class."""
+        return any(
+            other.taken
+            and other.class_id == one.class_id
+            and buffered_iou(one.box, other.box) >= self._settings.duplicate_iou
+            for other in found
+        )
