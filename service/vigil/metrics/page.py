@@ -33,6 +33,7 @@ MAX_CLASSES = 96  # counters a record has for detections by class
 MAX_LABELS = 64  # and for tracks by the label that second stages gave them
 
 _OUTCOME_INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
+_STAGE_ROW = {stage: row for row, stage in enumerate(STAGES)}
 _BUCKET_CELLS = max(len(BUCKETS_S), len(BATCH_BUCKETS)) + 1
 _HISTOGRAM_CELLS = _BUCKET_CELLS + 1  # and the sum
 _HEADER_CELLS = 16
@@ -88,18 +89,21 @@ class Distribution:
 
 
 class Ledger:
-    """The writing side of one record: a camera's frames."""
+    """The writing side of one record: a camera's frames.
+
+    It writes through plain views of the memory: one number is had from them in a third of numpy's time.
+    """
 
     def __init__(self, cells: I64) -> None:
-        self._cells = cells
-        self._floats: NDArray[np.float64] = cells.view(np.float64)
+        self._cells, self._floats = _views(cells)
         self._lock = threading.Lock()
 
     def clear(self) -> None:
         """Begin a new stream's account."""
         with self._lock:
             self._cells[_SEQ] |= 1
-            self._cells[_READ:] = 0
+            for cell in range(_READ, _RECORD_CELLS):
+                self._cells[cell] = 0
             self._cells[_SEQ] += 1
 
     def read(self, frame_utc_s: float) -> None:
@@ -127,11 +131,13 @@ class Ledger:
 
     def in_flight(self) -> int:
         """Frames that were read and have no outcome yet."""
-        return int(self._cells[_IN_FLIGHT])
+        return self._cells[_IN_FLIGHT]
 
     def detected(self, class_ids: I64) -> None:
         """Objects found in an analysed frame; classes past the first 96 have no counter."""
-        np.add.at(self._cells, _FIRST_CLASS + class_ids[class_ids < MAX_CLASSES], 1)
+        for class_id in class_ids.tolist():
+            if class_id < MAX_CLASSES:
+                self._cells[_FIRST_CLASS + class_id] += 1
 
     def labelled(self, labels: Iterable[int]) -> None:
         """Tracks that ended with a second stage's label; labels past the first 64 have no counter."""
@@ -144,23 +150,22 @@ class StageTimes:
     """The writing side of a page's histograms. Threads of the process share it."""
 
     def __init__(self, cells: I64) -> None:
-        self._cells = cells
-        self._floats: NDArray[np.float64] = cells.view(np.float64)
+        self._cells, self._floats = _views(cells)
         self._lock = threading.Lock()
 
     def observe(self, stage: str, seconds: float) -> None:
         """One frame spent that long in a stage."""
-        row = STAGES.index(stage)
-        bucket = bisect_left(BUCKETS_S, seconds)
-        with self._lock:
-            self._cells[row, bucket] += 1
-            self._floats[row, _BUCKET_CELLS] += seconds
+        self._count(_STAGE_ROW[stage], bisect_left(BUCKETS_S, seconds), seconds)
 
     def observe_batch(self, size: int) -> None:
         """One batch of that many frames was inferred."""
+        self._count(len(STAGES), bisect_left(BATCH_BUCKETS, size), size)
+
+    def _count(self, row: int, bucket: int, value: float) -> None:
+        first = row * _HISTOGRAM_CELLS
         with self._lock:
-            self._cells[len(STAGES), bisect_left(BATCH_BUCKETS, size)] += 1
-            self._floats[len(STAGES), _BUCKET_CELLS] += size
+            self._cells[first + bucket] += 1
+            self._floats[first + _BUCKET_CELLS] += value
 
 
 class Page:
@@ -246,6 +251,12 @@ class Page:
         cells = self._histograms[row].copy()
         total = float(cells.view(np.float64)[_BUCKET_CELLS])
         return Distribution(cells[: bounds + 1], total)
+
+
+def _views(cells: I64) -> "tuple[memoryview[int], memoryview[float]]":
+    """The same cells in one row as whole numbers and as floats."""
+    octets = cells.data.cast("B")
+    return octets.cast("q"), octets.cast("d")
 
 
 def _account_of(cells: I64) -> Account:
