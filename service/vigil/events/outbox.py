@@ -22,6 +22,10 @@ from vigil.store.database import Database
 from vigil.store.errors import DamagedState, StorageFailed
 
 COMMIT_EVENTS = 500  # in one transaction at most: marking a batch as sent waits for one
+# A commit, its hand-over to Redis and their acknowledgements take a millisecond of processor time, whatever
+# is in them: where events come often, commits begin so far apart at least, unless many wait.
+SPACING_S = 0.02
+MANY_EVENTS = 100
 TAIL_EVENTS = (
     2000  # newest events kept in memory until they are sent, so that they are not read back
 )
@@ -79,8 +83,11 @@ class Outbox:
         self._waiting: deque[_Waiting] = deque()
         self._waiting_events = 0
         self._room = asyncio.Condition()
+        self._outside = 0  # appends that wait for room, one after the other
+        self._entry = asyncio.Lock()
         self._flusher: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._next_commit_s = 0.0  # but for many events, the next one begins no sooner
         self._lost: Counter[str] = Counter()
         self._closed = False
         self._degraded: str | None = None
@@ -176,7 +183,7 @@ class Outbox:
         """Note that Redis has acknowledged a batch of `unsent`. Raises StorageFailed."""
         after, last = batch.after, batch.events[-1].cursor
         job = partial(table.mark_sent, after=after, last=last, published_at_s=published_at_s)
-        if await self._database.write(job):
+        if await self._database.write(job, within_s=SPACING_S):
             self._sent = last
             self._holes -= last - after - len(batch.events)
         else:
@@ -214,18 +221,25 @@ class Outbox:
         return deleted
 
     async def _admit(self, events: int) -> bool:
-        """Wait for room among those that wait; False where none came in time."""
+        """Wait for room among those that wait, in the order of the calls; False where none came in time."""
 
         def room() -> bool:
             waiting = self._waiting_events
             return waiting == 0 or waiting + events <= self._settings.queue_events
 
-        if not room():
+        if self._outside or not room():  # nobody overtakes those who wait outside
+            self._outside += 1
             try:
-                async with asyncio.timeout(self._settings.append_timeout_s), self._room:
+                async with (
+                    asyncio.timeout(self._settings.append_timeout_s),
+                    self._entry,
+                    self._room,
+                ):
                     await self._room.wait_for(room)
             except TimeoutError:
                 return False
+            finally:
+                self._outside -= 1
         self._waiting_events += events
         return True
 
@@ -233,6 +247,7 @@ class Outbox:
         """Commit what waits, as much at once as there is; ends when nothing waits."""
         try:
             while self._waiting:
+                await self._keep_apart()
                 group = self._take_group()
                 await self._commit(group)
                 self._waiting_events -= sum(len(waiting.events) for waiting in group)
@@ -240,6 +255,13 @@ class Outbox:
                     self._room.notify_all()
         finally:
             self._flusher = None
+
+    async def _keep_apart(self) -> None:
+        """Let more events come where the last commit has just been; one after a pause goes at once."""
+        wait_s = self._next_commit_s - self._clock.monotonic_s()
+        if wait_s > 0.0 and self._waiting_events < MANY_EVENTS and not self._closed:
+            await asyncio.sleep(wait_s)
+        self._next_commit_s = self._clock.monotonic_s() + SPACING_S
 
     def _take_group(self) -> list[_Waiting]:
         group = [self._waiting.popleft()]

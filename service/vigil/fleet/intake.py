@@ -18,14 +18,14 @@ class EventSink(Protocol):
     """Where events become durable: the outbox."""
 
     async def append(self, events: Sequence[Event]) -> object:
-        """Keep events; returns when they are on disk, or given up and counted."""
+        """Keep events, in the order of the calls; returns when they are on disk, or given up and counted."""
 
     def drop(self, reason: str, events: Sequence[Event]) -> None:
         """Count events that are lost; their stream's numbers will show the gap."""
 
 
 class EventIntake:
-    """Takes events as they are heard and appends them, many at once, one append after the other.
+    """Takes events as they are heard and appends them: what comes at once together, in its order.
 
     Bounded. The host is not held back: its loop also serves its cameras and shows that it lives, and
     the outbox itself gives up, counted, on a disk that takes nothing.
@@ -33,30 +33,39 @@ class EventIntake:
 
     def __init__(self, sink: EventSink) -> None:
         self._sink = sink
-        self._waiting: list[Event] = []
-        self._task: asyncio.Task[None] | None = None
+        self._heard: list[Event] = []  # since the loop's last turn
+        self._kept = 0  # how many are heard or being appended
+        self._appending: set[asyncio.Task[None]] = set()
 
     def take(self, events: Sequence[Event]) -> None:
         """Queue events; they are appended soon."""
-        if len(self._waiting) + len(events) > MOST_WAITING:
+        if self._kept + len(events) > MOST_WAITING:
             self._sink.drop("backlog", events)
             return
-        self._waiting.extend(events)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._drain(), name="event-intake")
+        self._kept += len(events)
+        if not self._heard:
+            self._begin()
+        self._heard.extend(events)
 
     async def finish(self) -> None:
         """Wait until everything that was taken is appended."""
-        while self._task is not None and not self._task.done():
-            await self._task
+        while self._appending:
+            await asyncio.wait(self._appending)
 
-    async def _drain(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
-            try:
-                await self._sink.append(batch)
-            except (
-                Exception
-            ):  # whatever it is: the next batch has its own chance, this one is counted
-                log.exception("events_lost", events=len(batch))
-                self._sink.drop("storage", batch)
+    def _begin(self) -> None:
+        task = asyncio.create_task(self._append(), name="event-intake")
+        self._appending.add(task)
+        task.add_done_callback(self._appending.discard)
+
+    async def _append(self) -> None:
+        """Tasks begin in the order in which they are made, and the sink keeps that of its appends."""
+        batch, self._heard = self._heard[:MOST_AT_ONCE], self._heard[MOST_AT_ONCE:]
+        if self._heard:
+            self._begin()
+        try:
+            await self._sink.append(batch)
+        except Exception:  # whatever it is: the next batch has its own chance, this one is counted
+            log.exception("events_lost", events=len(batch))
+            self._sink.drop("storage", batch)
+        finally:
+            self._kept -= len(batch)

@@ -57,6 +57,7 @@ class Database:
         self._jobs: deque[_Job] = deque()
         self._wake = threading.Condition()
         self._stopping = False
+        self._hurried = False  # a job that waits is to be run now
         self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
         self._readers: ThreadPoolExecutor | None = None
@@ -96,9 +97,11 @@ class Database:
         self._resources.close()
         self._idle = queue.SimpleQueue()
 
-    async def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, job: Callable[[sqlite3.Connection], T], *, within_s: float = 0.0) -> T:
         """Run a job in the next transaction; returns its value after the commit.
 
+        One that has ``within_s`` waits so long for another job, to share its transaction: each takes the
+        disk, and this process, the same time whatever is in it.
         Raises what the job raises, StorageFailed or DamagedState where the file cannot be written, Busy
         where 10,000 jobs wait already, Unavailable once the database closes.
         """
@@ -109,8 +112,20 @@ class Database:
             if len(self._jobs) >= QUEUE_LIMIT:
                 raise Busy("too many writes wait for the state file; try again later")
             self._jobs.append(_Job(job, future))
+        if not within_s:
+            self._hurry()
+            return await asyncio.wrap_future(future)
+        alone = asyncio.get_running_loop().call_later(within_s, self._hurry)
+        try:
+            return await asyncio.wrap_future(future)
+        finally:
+            alone.cancel()
+
+    def _hurry(self) -> None:
+        """What waits is to be written now."""
+        with self._wake:
+            self._hurried = True
             self._wake.notify()
-        return await asyncio.wrap_future(future)
 
     async def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a job that only reads, on a thread and connection of its own."""
@@ -179,10 +194,11 @@ class Database:
             self._commit([job for job in jobs if job.future.set_running_or_notify_cancel()])
 
     def _take(self) -> list[_Job]:
-        """All jobs that wait; blocks for a first one. Empty when the database closes."""
+        """All jobs that wait; blocks until one of them waits no longer. Empty when the database closes."""
         with self._wake:
-            while not self._jobs and not self._stopping:
+            while not (self._hurried and self._jobs) and not self._stopping:
                 self._wake.wait()
+            self._hurried = False
             jobs = list(self._jobs)
             self._jobs.clear()
         return jobs

@@ -11,7 +11,7 @@ from vigil.bench.events import make_events
 from vigil.data import Event
 from vigil.errors import Unavailable
 from vigil.events import table
-from vigil.events.outbox import TAIL_EVENTS, Outbox
+from vigil.events.outbox import MANY_EVENTS, SPACING_S, TAIL_EVENTS, Outbox
 from vigil.events.schema import decode
 from vigil.events.settings import EventSettings
 from vigil.store.database import Database
@@ -109,6 +109,57 @@ def test_appends_during_a_commit_share_the_next(tmp_path: Path) -> None:
 
     asyncio.run(main())
     assert statements.count("COMMIT") <= 3
+
+
+def test_what_comes_soon_after_a_commit_shares_the_next(tmp_path: Path, clock) -> None:
+    statements: list[str] = []
+
+    async def main() -> None:
+        with Database(tmp_path) as database:
+            outbox = opened(
+                database, clock=clock
+            )  # which stands still: the last commit is just over
+            await database.write(
+                lambda connection: connection.set_trace_callback(statements.append)
+            )
+            events = make_events(MANY_EVENTS + 4, streams=1)
+            await outbox.append(events[:1])
+            statements.clear()
+            appends = []
+            for event in events[1:4]:
+                appends.append(asyncio.create_task(outbox.append([event])))
+                for _ in range(3):  # it is in the outbox, and its commit is waited with
+                    await asyncio.sleep(0)
+            await asyncio.gather(*appends)
+            assert statements.count("COMMIT") == 1
+            clock.now_s += SPACING_S
+            await outbox.append(events[4:])
+            assert [seq for _, seq, _ in kept(database)] == list(range(1, len(events) + 1))
+
+    asyncio.run(main())
+
+
+def test_who_waits_for_room_is_not_overtaken(tmp_path: Path) -> None:
+    events = make_events(60, streams=1)
+    settings = EventSettings(queue_events=10, append_timeout_s=30.0)
+    gate = threading.Event()
+
+    async def main() -> None:
+        with Database(tmp_path) as database:
+            outbox = opened(database, settings=settings)
+            held = asyncio.create_task(database.write(lambda _: gate.wait(10)))
+            await asyncio.sleep(0)
+            appends = []
+            for start, end in ((0, 8), (8, 16), (16, 17), (17, 25), (25, 26)):
+                appends.append(asyncio.create_task(outbox.append(events[start:end])))
+            await asyncio.sleep(0)
+            gate.set()
+            appends.append(asyncio.create_task(outbox.append(events[26:27])))
+            await asyncio.gather(held, *appends)
+            bodies = [decode(body).event.event_id for *_, body in kept(database)]
+            assert bodies == [event.event_id for event in events[:27]]
+
+    asyncio.run(main())
 
 
 def test_a_caller_that_gives_up_does_not_take_its_events_back(tmp_path: Path) -> None:

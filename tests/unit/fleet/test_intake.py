@@ -29,7 +29,7 @@ def event(number: int) -> Event:
 
 
 class Outbox:
-    """An outbox that takes a batch each time it is let."""
+    """An outbox that takes one batch after the other, each time it is let."""
 
     def __init__(self) -> None:
         self.appended: list[Event] = []
@@ -37,15 +37,17 @@ class Outbox:
         self.dropped: list[tuple[str, int]] = []
         self.open = asyncio.Event()
         self.open.set()
+        self.turn = asyncio.Lock()
         self.failing = False
         self.intake = EventIntake(self)
 
     async def append(self, events: Sequence[Event]) -> None:
-        await self.open.wait()
-        if self.failing:
-            raise Unavailable("the outbox is closed")
-        self.batches.append(len(events))
-        self.appended += events
+        async with self.turn:
+            await self.open.wait()
+            if self.failing:
+                raise Unavailable("the outbox is closed")
+            self.batches.append(len(events))
+            self.appended += events
 
     def drop(self, reason: str, events: Sequence[Event]) -> None:
         self.dropped.append((reason, len(events)))
@@ -87,6 +89,19 @@ async def test_what_comes_while_it_appends_is_appended_next(outbox: Outbox) -> N
     outbox.open.set()
     await outbox.intake.finish()
     assert [each.event_id for each in outbox.appended] == ["e0", "e1", "e2"]
+
+
+async def test_what_comes_at_once_is_one_append_and_none_waits_for_another(outbox: Outbox) -> None:
+    outbox.open.clear()
+    for number in range(3):
+        outbox.intake.take([event(number)])
+    await asyncio.sleep(0)  # the first append begins, and is held
+    outbox.intake.take([event(3)])
+    await asyncio.sleep(0)
+    outbox.intake.take([event(4)])
+    outbox.open.set()
+    await outbox.intake.finish()
+    assert outbox.batches == [3, 1, 1]
 
 
 async def test_a_batch_that_fails_is_counted_and_the_next_one_is_tried(outbox: Outbox) -> None:

@@ -49,6 +49,45 @@ def test_writes_that_wait_share_one_commit(tmp_path: Path) -> None:
     assert statements.count("COMMIT") <= 3
 
 
+def test_a_write_that_may_wait_shares_the_next_ones_commit(tmp_path: Path) -> None:
+    statements: list[str] = []
+
+    async def main() -> None:
+        with Database(tmp_path) as database:
+            await database.write(
+                lambda connection: connection.set_trace_callback(statements.append)
+            )
+            statements.clear()  # that one's own commit
+            patient = asyncio.create_task(database.write(insert("a"), within_s=60.0))
+            await asyncio.sleep(0)
+            assert await database.read(stream_ids) == []
+            await database.write(insert("b"))
+            await patient
+            assert await database.read(stream_ids) == ["a", "b"]
+
+    asyncio.run(main())
+    assert statements.count("COMMIT") == 1
+
+
+def test_a_write_that_may_wait_goes_alone_in_the_end(tmp_path: Path) -> None:
+    async def main() -> None:
+        with Database(tmp_path) as database:
+            assert await database.write(insert("a"), within_s=0.01) == 1
+            assert await database.read(stream_ids) == ["a"]
+
+    asyncio.run(main())
+
+
+def test_closing_does_not_wait_for_company(tmp_path: Path) -> None:
+    async def main() -> None:
+        with Database(tmp_path) as database:
+            patient = asyncio.create_task(database.write(insert("a"), within_s=60.0))
+            await asyncio.sleep(0)
+        assert await patient == 1
+
+    asyncio.run(main())
+
+
 def test_all_readers_run_from_the_start(tmp_path: Path) -> None:
     with Database(tmp_path):
         names = [thread.name for thread in threading.enumerate()]
