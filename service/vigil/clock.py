@@ -4,9 +4,11 @@ Ages and deadlines use the monotonic clock, which is one for all processes of a 
 once per run and added (see `Anchor`), so that a step of the wall clock changes nothing inside.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -51,6 +53,11 @@ class Anchor:
 
 def rfc3339(utc_s: float) -> str:
     """UTC seconds as RFC 3339 with milliseconds: ``2026-01-31T08:15:00.250Z``."""
-    return (
-        datetime.fromtimestamp(utc_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    fraction, whole = math.modf(utc_s)
+    second, microseconds = divmod(int(whole) * 1_000_000 + round(fraction * 1e6), 1_000_000)
+    return f"{_second(second)}.{microseconds // 1000:03d}Z"
+
+
+@lru_cache(maxsize=16)  # an event has two or three times, of the same few seconds
+def _second(utc_s: int) -> str:
+    return f"{datetime.fromtimestamp(utc_s, UTC):%Y-%m-%dT%H:%M:%S}"

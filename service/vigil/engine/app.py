@@ -272,6 +272,8 @@ class Engine:
         if isinstance(answer, RuntimeError):
             self._infer_apart(batch, answer)
             return
+        self._page.times.observe("infer", answer.infer_s, times=len(batch))
+        self._page.times.observe("postprocess", answer.postprocess_s, times=len(batch))
         for waiting, found in zip(batch, answer.found, strict=True):
             if found is None:
                 self._fail(waiting, "the net's answer is not all numbers")
@@ -283,8 +285,6 @@ class Engine:
                     else None
                 )
                 link.analysed(waiting.frame, found, infer_s=answer.infer_s, times=times)
-            self._page.times.observe("infer", answer.infer_s)
-            self._page.times.observe("postprocess", answer.postprocess_s)
 
     def _let_go(self, waiting: Waiting) -> HostLink | None:
         """A frame is done with; gives whom to tell, None where its host is gone."""
@@ -344,15 +344,16 @@ class Engine:
         link.dropped_error(waiting.frame, quarantined=quarantined)
 
     def _flush(self) -> None:
-        for link in list(self._links.values()):
+        for link in [each for each in self._links.values() if each.has_unsent]:
+            was_blocked = link.blocked
             try:
-                sent = link.flush()
+                link.flush()
             except ChannelClosed:
                 self._detach(link.host_id)
                 continue
-            events = selectors.EVENT_READ if sent else selectors.EVENT_READ | selectors.EVENT_WRITE
-            if self._selector.get_key(link.channel).events != events:
-                self._selector.modify(link.channel, events, link)
+            if link.blocked != was_blocked:
+                writing = selectors.EVENT_WRITE if link.blocked else 0
+                self._selector.modify(link.channel, selectors.EVENT_READ | writing, link)
 
 
 def _one_thread() -> None:

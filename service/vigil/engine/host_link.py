@@ -35,6 +35,7 @@ class HostLink:
         self.channel = channel
         self._slots = slots
         self._crop_slots = crop_slots
+        self.blocked = False  # the host does not read: its socket took no more
         self._unsent: deque[EngineToHost] = deque()
 
     def picture(self, frame: FrameReady) -> U8:
@@ -94,15 +95,20 @@ class HostLink:
         """Send the answer to a question."""
         self._give_back(done)
 
-    def flush(self) -> bool:
-        """Send what waits; True if nothing waits any more. Raises ChannelClosed."""
+    @property
+    def has_unsent(self) -> bool:
+        """Whether anything waits to be sent."""
+        return bool(self._unsent)
+
+    def flush(self) -> None:
+        """Send what waits, as far as it can be. Raises ChannelClosed."""
         while self._unsent:
             try:
                 self.channel.send(self._unsent[0])
             except BlockingIOError:
-                return False
+                break
             self._unsent.popleft()
-        return True
+        self.blocked = bool(self._unsent)
 
     def close(self) -> None:
         """Let go of the host's memory and socket."""

@@ -89,7 +89,7 @@ class RateJudge:
         if not stream.status.state.has_pictures:
             self._watches.pop(stream_id, None)
             return
-        outcomes = self._accounts.account(stream_id).outcomes
+        outcomes = self._accounts.outcomes(stream_id)
         watch = self._watches.setdefault(stream_id, RateWatch())
         analysed = outcomes["analysed"] + outcomes["skipped_motion"]  # looked at, in either case
         late = outcomes["dropped_newer"] + outcomes["dropped_stale"]

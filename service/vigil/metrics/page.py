@@ -106,13 +106,14 @@ class Ledger:
                 self._cells[cell] = 0
             self._cells[_SEQ] += 1
 
-    def read(self, frame_utc_s: float) -> None:
-        """A frame was grabbed or pushed; it is in flight until `outcome`."""
+    def read(self, frame_utc_s: float, *, outcome: Outcome | None = None) -> None:
+        """A frame was grabbed or pushed; without an outcome it is in flight until `outcome`."""
         cells = self._cells
+        changed = _IN_FLIGHT if outcome is None else _FIRST_OUTCOME + _OUTCOME_INDEX[outcome]
         with self._lock:
             cells[_SEQ] += 1
             cells[_READ] += 1
-            cells[_IN_FLIGHT] += 1
+            cells[changed] += 1
             self._floats[_LAST_FRAME] = frame_utc_s
             cells[_SEQ] += 1
 
@@ -153,19 +154,19 @@ class StageTimes:
         self._cells, self._floats = _views(cells)
         self._lock = threading.Lock()
 
-    def observe(self, stage: str, seconds: float) -> None:
-        """One frame spent that long in a stage."""
-        self._count(_STAGE_ROW[stage], bisect_left(BUCKETS_S, seconds), seconds)
+    def observe(self, stage: str, seconds: float, *, times: int = 1) -> None:
+        """One frame, or so many, spent that long in a stage."""
+        self._count(_STAGE_ROW[stage], bisect_left(BUCKETS_S, seconds), seconds, times)
 
     def observe_batch(self, size: int) -> None:
         """One batch of that many frames was inferred."""
         self._count(len(STAGES), bisect_left(BATCH_BUCKETS, size), size)
 
-    def _count(self, row: int, bucket: int, value: float) -> None:
+    def _count(self, row: int, bucket: int, value: float, times: int = 1) -> None:
         first = row * _HISTOGRAM_CELLS
         with self._lock:
-            self._cells[first + bucket] += 1
-            self._floats[first + _BUCKET_CELLS] += value
+            self._cells[first + bucket] += times
+            self._floats[first + _BUCKET_CELLS] += value * times
 
 
 class Page:
@@ -230,6 +231,11 @@ class Page:
             if before % 2 == 0 and int(cells[_SEQ]) == before:
                 return _account_of(copy)
         return None
+
+    def outcomes(self, record: int) -> dict[Outcome, int]:
+        """What became of a camera's frames so far, each number for itself."""
+        counts = self._records[record][_FIRST_OUTCOME:_LAST_FRAME].tolist()
+        return dict(zip(OUTCOMES, counts, strict=True))
 
     def reader(self, record: int) -> int:
         """The thread that decodes a camera, as `threading.get_ident` names it; 0: none."""

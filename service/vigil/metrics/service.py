@@ -135,6 +135,7 @@ class ServiceMetrics:
             ("type", "phase"),
             registry=self.registry,
         )
+        self._events_of: dict[tuple[str, str], Counter] = {}  # found sooner than by `labels`
         self._dropped = Counter(
             "vigil_events_dropped",
             "Events that were lost, and why.",
@@ -205,7 +206,10 @@ class ServiceMetrics:
 
     def on_published(self, event_type: str, phase: str, latency_s: float | None) -> None:
         """Redis has an event."""
-        self._events.labels(event_type, phase).inc()
+        counter = self._events_of.get((event_type, phase))
+        if counter is None:
+            counter = self._events_of[event_type, phase] = self._events.labels(event_type, phase)
+        counter.inc()
         if latency_s is not None:
             self._latency.observe(latency_s)
 

@@ -60,6 +60,23 @@ def test_a_writer_that_is_held_up_shows_its_last_balance() -> None:
     only.slab.close()
 
 
+def test_outcomes_are_those_of_the_account() -> None:
+    totals, first, second = AccountTotals(), page(), page()
+    assert totals.outcomes("gate") == totals.account("gate").outcomes
+    for each in (first, second):
+        totals.begin("gate", each, 0)
+        ledger = each.ledger(0)
+        ledger.read(1.0, outcome="skipped_rate")
+        ledger.read(2.0)
+        ledger.outcome("analysed")
+        ledger.read(3.0)
+        assert totals.outcomes("gate") == totals.account("gate").outcomes
+        totals.end("gate")
+        assert totals.outcomes("gate") == totals.account("gate").outcomes
+        each.slab.close()
+    assert totals.outcomes("gate")["skipped_rate"] == 2
+
+
 def test_stages_are_summed_over_the_living_and_the_dead() -> None:
     totals, first, second = StageTotals(), page(), page()
     assert totals.stages() == {}
