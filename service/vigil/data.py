@@ -1,7 +1,7 @@
 """The values that flow through vigil: frames, detections, tracks, events.
 
 All are frozen and do no I/O. Those that carry arrays are dataclasses; those that cross a process
-border as messages are msgspec structs.
+border as messages, or are made for every object of every frame, are msgspec structs.
 """
 
 import hashlib
@@ -169,8 +169,7 @@ class SnapshotName(NamedTuple):
         return cls(found[1], at_s, int(found[3]), int(found[4]))
 
 
-@dataclass(frozen=True, slots=True)
-class Occurrence:
+class Occurrence(msgspec.Struct, frozen=True):
     """What makes an event the same event when it is sent twice.
 
     ``rule`` is a rule's id or a camera check's name, ``track`` None where the rule is not about one

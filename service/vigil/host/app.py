@@ -137,6 +137,8 @@ class Host:
         self._page = page
         self._selector = selectors.DefaultSelector()
         self._stopping = False
+        self._leaving = False  # whether cameras are
+        self._next_look_s = 0.0  # at the rooms, while nothing leaves
 
     def run(self) -> None:
         """Serve until told to stop, or until the service is gone."""
@@ -149,7 +151,8 @@ class Host:
         self._shut_down()
 
     def _run_once(self) -> None:
-        self._page.beat(self._clock.monotonic_s())
+        now_s = self._clock.monotonic_s()
+        self._page.beat(now_s)
         for key, _ in self._selector.select(IDLE_S):
             if key.fileobj is self._control:
                 self._obey()
@@ -158,7 +161,9 @@ class Host:
                 self._run_posted()
             else:
                 self._take_results()
-        self._sweep()
+        if self._leaving or now_s >= self._next_look_s:
+            self._next_look_s = now_s + IDLE_S
+            self._sweep()
 
     def _post(self, work: Callable[[], None]) -> None:
         self._posted.put(work)
@@ -286,7 +291,7 @@ class Host:
         if room is None:
             self._control.send(StreamStopped(stream_id=stream_id))
             return
-        room.leaving = True
+        room.leaving = self._leaving = True
         if room.reader is not None:
             room.reader.stop()
         else:
@@ -304,6 +309,7 @@ class Host:
                     room.clip.close()
                 del self._rooms[stream_id]
                 self._control.send(StreamStopped(stream_id=stream_id))
+        self._leaving = any(room.leaving for room in self._rooms.values())
 
     def _shut_down(self) -> None:
         """Stop every camera, take what the engine still gives, end the runs."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
 import structlog
 from msgspec.structs import replace
 
@@ -67,8 +68,7 @@ Then: TypeAlias = Callable[[Analysed | None], None]
 """What to do with an analysed frame, on the host's loop; None: it was dropped."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Frame:
+class Frame(msgspec.Struct, frozen=True, eq=False):
     """A frame of a camera at the engine (see `context.Transit`)."""
 
     camera: "Camera"
@@ -322,8 +322,8 @@ class Camera:
         times.observe("track", tracked_s - started_s)
         times.observe("rules", ruled_s - tracked_s)
         self.ledger.labelled(run.classify(frame.picture, tracks, frame.moment))
-        shown = run.thresholds.keep(found)
-        self.ledger.detected(shown.class_id)
+        counts = run.thresholds.reached(found)
+        self.ledger.detected(found.class_id[counts])
         self.ledger.outcome("analysed")
         if frame.trace is not None:
             told = self._traced(frame, frame.trace, "analysed", returned_s=started_s)
@@ -333,7 +333,7 @@ class Camera:
                     engine=done.times,
                     tracked_s=tracked_s,
                     ruled_s=ruled_s,
-                    found=len(shown),
+                    found=int(counts.sum()),
                     event_ids=tuple(event.event_id for event in events),
                 )
             )
@@ -347,19 +347,20 @@ class Camera:
             stream_id = self.spec.stream_id
             self._context.send(StreamHistory(stream_id=stream_id, samples=tuple(samples)))
         self._tell_of_tracks(run, tracks)
-        analysed = Analysed(
-            run=run.number,
-            seq=frame.seq,
-            captured_at_s=frame.moment.utc_s,
-            found=shown,
-            unfiltered=found,
-            tracks=tracks,
-            events=tuple(events),
-            picture=frame.picture if frame.wishes else None,
-            infer_s=done.infer_s,
-        )
-        for then in (*frame.then, *frame.wishes):
-            then(analysed)
+        if frame.then or frame.wishes:
+            analysed = Analysed(
+                run=run.number,
+                seq=frame.seq,
+                captured_at_s=frame.moment.utc_s,
+                found=found[counts],
+                unfiltered=found,
+                tracks=tracks,
+                events=tuple(events),
+                picture=frame.picture if frame.wishes else None,
+                infer_s=done.infer_s,
+            )
+            for then in (*frame.then, *frame.wishes):
+                then(analysed)
         if frame.picture is not None and pictured:
             self._event_pictures.take(pictured, frame.picture, then=lambda: self._let_go(frame))
         else:

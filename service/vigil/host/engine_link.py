@@ -5,7 +5,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from vigil.data import F32, U8
@@ -56,8 +55,7 @@ class SlotPool:
         self._free.put(slot)
 
 
-@dataclass(frozen=True, slots=True)
-class InTransit(Generic[Carried]):
+class InTransit(NamedTuple, Generic[Carried]):
     """A frame that the engine has, and what its camera wants to know when it comes back."""
 
     pool: SlotPool

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from vigil.clock import Anchor
 from vigil.data import U8, Detections, Event, Glance, Track
@@ -43,13 +44,17 @@ class Thresholds:
         ]
         return cls(np.array(values, np.float32), asked=min_score > 0.0)
 
+    def reached(self, found: Detections) -> NDArray[np.bool_]:
+        """Which detections, (N,), reach their class's threshold."""
+        return np.asarray(found.score >= self.by_class[found.class_id])
+
     def keep(self, found: Detections) -> Detections:
         """The detections that reach their class's threshold."""
-        return found[found.score >= self.by_class[found.class_id]]
+        return found[self.reached(found)]
 
     def drop(self, found: Detections) -> Detections:
         """The others."""
-        return found[found.score < self.by_class[found.class_id]]
+        return found[~self.reached(found)]
 
     def tracker_settings(self) -> TrackerSettings:
         """Tracks begin above their class's threshold and go on at it, or below where that fits well."""
@@ -181,7 +186,7 @@ class Run:
 
     def _now(self) -> Moment:
         """The last frame's time, for events that no frame causes: their latency begins now."""
-        return replace(self._last, captured_s=self._clock.monotonic_s())
+        return msgspec.structs.replace(self._last, captured_s=self._clock.monotonic_s())
 
 
 def _motion_gate(spec: StreamSpec) -> MotionGate:

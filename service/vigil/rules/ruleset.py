@@ -225,9 +225,11 @@ class RuleSet:
         return seen
 
     def _see(self, moment: Moment, seen: list[Subject]) -> Iterator[Event]:
-        feet = np.array([subject.foot for subject in seen])
-        for watch, insides in zip(self._areas, self._zone_field.inside(feet), strict=True):
-            yield from _visit(watch, seen, insides, moment)
+        if self._areas or self._lines:
+            feet = np.array([subject.foot for subject in seen])
+        if self._areas:
+            for watch, insides in zip(self._areas, self._zone_field.inside(feet), strict=True):
+                yield from _visit(watch, seen, insides, moment)
         if self._lines:
             before = np.array([subject.previous_foot for subject in seen])
             changes = self._line_field.changed(before, feet)

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
+
 from vigil.data import Attributes, Track, TrackState
 from vigil.spec import ObjectRule, Point, Voted, classes_of
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True):
     """One analysed frame's time in three readings."""
 
     time_s: float  # the frame's own time, monotonic; rules reckon in it
