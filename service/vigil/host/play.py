@@ -19,9 +19,7 @@ ENGINE_WAIT_S = 60.0  # and so long for an engine that is being restarted
 SLOT_WAIT_S = 30.0  # a file played fast waits so long for the engine to keep up
 DAMAGE_ALONE_S = 30.0  # before the first whole frame: longer than between key frames
 FAILED_GRABS = 5  # in a row, of a file: fewer are damage, not its end
-LONG_WAIT_S = (
-    0.1  # so late, at most, a reader that waits for its file's time notices that it is stopped
-)
+LONG_WAIT_S = 0.1  # of a file for its time; one up to so long goes on though the reader is stopped
 _USUAL_INTERVAL_S = 0.04  # of a source that does not say its rate
 
 
