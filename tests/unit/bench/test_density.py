@@ -1,12 +1,15 @@
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from vigil.bench import density
 from vigil.bench.alone import Alone
-from vigil.bench.density import FIRST, Step, find_most
+from vigil.bench.density import FIRST, MARKED, Step, find_most
 from vigil.bench.density_report import DensityReport
 from vigil.bench.profile import PROFILES
+from vigil.spec import MarkerRule
 
 ALONE = Alone(
     streams=20,
@@ -22,6 +25,7 @@ ALONE = Alone(
 def step(streams: int, *, holds: bool = True) -> Step:
     return Step(
         streams=streams,
+        marked_streams=min(streams, 16),
         seconds=30.0,
         due_frames=streams * 150,
         analysed_frames=streams * 150,
@@ -44,6 +48,15 @@ def step(streams: int, *, holds: bool = True) -> Step:
         memory_mib={"service": 60.0, "hosts": 30.0 * streams, "engine": 300.0, "redis": 3.0},
         dropped={},
     )
+
+
+@pytest.mark.parametrize("streams", [1, 4, 15, 16, 17, 31, 32, 71, 200])
+def test_markers_are_carried_by_enough_streams_spread_over_all(streams: int) -> None:
+    specs = density._specs(PROFILES["sub"], Path("/clips/a.mp4"), streams, "")
+    marked = [at for at, spec in enumerate(specs) if isinstance(spec.rules[0], MarkerRule)]
+    assert min(streams, MARKED) <= len(marked) < 2 * MARKED
+    assert len({b - a for a, b in pairwise(marked)}) <= 1
+    assert all(spec.rules for spec in specs)
 
 
 @pytest.mark.parametrize("most", [3, 4, 5, 13, 17, 80, 230])
