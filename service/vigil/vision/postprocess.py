@@ -41,6 +41,8 @@ def detections_of(
 
 def best_of(xyxy: F32, score: F32, class_id: I64, *, nms_iou: float) -> Detections:
     """One picture's detections, best first, from boxes (N, 4), scores (N,) and classes (N,)."""
+    if len(score) < 2:  # of most pictures of most cameras
+        return Detections(xyxy=xyxy, score=score, class_id=class_id)
     order = np.argsort(-score, kind="stable")[:MOST_CANDIDATES]
     xyxy, score, class_id = xyxy[order], score[order], class_id[order]
     keep = nms(xyxy, class_id, iou=nms_iou)[:MOST_DETECTIONS]
@@ -78,7 +80,7 @@ def rivals_of(classes: tuple[str, ...]) -> tuple[int, ...]:
 
 def surest_types(found: Detections, types: tuple[int, ...], *, iou: float = 0.7) -> Detections:
     """Of boxes of several ``types`` in one place keep the surest, so that one object is one track."""
-    if not types:
+    if not types or len(found) < 2:
         return found
     group = found.class_id.copy()
     for one in types:

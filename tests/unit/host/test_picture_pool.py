@@ -1,8 +1,12 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
+import pytest
 
 from tests.support.hand_clock import HandClock
 from vigil.data import U8
-from vigil.host.picture_pool import IDLE_S, MOST_SPARE, PicturePool
+from vigil.host.picture_pool import IDLE_S, MOST_SPARE, PicturePool, Turns
 
 
 def picture(height_px: int = 4, width_px: int = 6) -> U8:
@@ -39,3 +43,31 @@ def test_spare_pictures_are_so_many_at_most() -> None:
         pool.give_back(picture())
     taken = [pool.take((4, 6, 3)) for _ in range(2 * MOST_SPARE)]
     assert sum(each is not None for each in taken) == MOST_SPARE
+
+
+def test_no_more_draw_at_a_time_than_may() -> None:
+    turns, inside, most, lock = Turns(2), 0, 0, threading.Lock()
+    met = threading.Barrier(2)
+
+    def draw() -> None:
+        nonlocal inside, most
+        for _ in range(50):
+            with turns:
+                with lock:
+                    inside += 1
+                    most = max(most, inside)
+                met.wait(30.0)  # two are inside at once, always
+                with lock:
+                    inside -= 1
+
+    with ThreadPoolExecutor(6) as pool:
+        for done in [pool.submit(draw) for _ in range(6)]:
+            done.result(60.0)
+    assert most == 2
+
+
+def test_a_turn_that_fails_is_free_again() -> None:
+    turns = Turns(1)
+    for _ in range(3):
+        with pytest.raises(OSError, match="unreadable"), turns:
+            raise OSError("unreadable")
