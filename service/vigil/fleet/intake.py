@@ -12,6 +12,9 @@ log = structlog.get_logger()
 
 MOST_WAITING = 20_000  # events; an outbox that takes none for so long loses them, counted
 MOST_AT_ONCE = 500
+MOST_APPENDS = (
+    4  # at a time: one takes some 30 ms, and what an outbox without room drops after 5 s is these
+)
 
 
 class EventSink(Protocol):
@@ -36,6 +39,7 @@ class EventIntake:
         self._heard: list[Event] = []  # since the loop's last turn
         self._kept = 0  # how many are heard or being appended
         self._appending: set[asyncio.Task[None]] = set()
+        self._begun = False  # the newest of them has not taken what was heard yet
 
     def take(self, events: Sequence[Event]) -> None:
         """Queue events; they are appended soon."""
@@ -43,9 +47,8 @@ class EventIntake:
             self._sink.drop("backlog", events)
             return
         self._kept += len(events)
-        if not self._heard:
-            self._begin()
         self._heard.extend(events)
+        self._begin()
 
     async def finish(self) -> None:
         """Wait until everything that was taken is appended."""
@@ -53,15 +56,21 @@ class EventIntake:
             await asyncio.wait(self._appending)
 
     def _begin(self) -> None:
-        task = asyncio.create_task(self._append(), name="event-intake")
-        self._appending.add(task)
-        task.add_done_callback(self._appending.discard)
+        if self._heard and not self._begun and len(self._appending) < MOST_APPENDS:
+            self._begun = True
+            task = asyncio.create_task(self._append(), name="event-intake")
+            self._appending.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._appending.discard(task)
+        self._begin()
 
     async def _append(self) -> None:
         """Tasks begin in the order in which they are made, and the sink keeps that of its appends."""
+        self._begun = False
         batch, self._heard = self._heard[:MOST_AT_ONCE], self._heard[MOST_AT_ONCE:]
-        if self._heard:
-            self._begin()
+        self._begin()
         try:
             await self._sink.append(batch)
         except Exception:  # whatever it is: the next batch has its own chance, this one is counted

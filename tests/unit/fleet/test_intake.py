@@ -5,7 +5,7 @@ import pytest
 
 from vigil.data import Event, Phase
 from vigil.errors import Unavailable
-from vigil.fleet.intake import MOST_AT_ONCE, MOST_WAITING, EventIntake
+from vigil.fleet.intake import MOST_APPENDS, MOST_AT_ONCE, MOST_WAITING, EventIntake
 
 
 def event(number: int) -> Event:
@@ -102,6 +102,17 @@ async def test_what_comes_at_once_is_one_append_and_none_waits_for_another(outbo
     outbox.open.set()
     await outbox.intake.finish()
     assert outbox.batches == [3, 1, 1]
+
+
+async def test_a_full_outbox_holds_a_few_appends_of_a_host(outbox: Outbox) -> None:
+    outbox.open.clear()
+    for number in range(20):
+        outbox.intake.take([event(number)])
+        await asyncio.sleep(0)
+    outbox.open.set()
+    await outbox.intake.finish()
+    assert outbox.batches == [1] * MOST_APPENDS + [20 - MOST_APPENDS]
+    assert [each.event_id for each in outbox.appended] == [f"e{n}" for n in range(20)]
 
 
 async def test_a_batch_that_fails_is_counted_and_the_next_one_is_tried(outbox: Outbox) -> None:
