@@ -20,6 +20,7 @@ from vigil.accuracy.detector_video import (
 from vigil.accuracy.finder import LetterboxFinder, median_ms
 from vigil.accuracy.motion_blobs import MotionBlobs
 from vigil.cli.evaluate_classifier import classifier
+from vigil.cli.evaluate_drift import drift
 from vigil.cli.evaluate_events import events
 from vigil.cli.evaluate_golden import golden
 from vigil.cli.evaluate_tracking import tracking
@@ -47,6 +48,7 @@ evaluate.add_command(tracking)
 evaluate.add_command(classifier)
 evaluate.add_command(events)
 evaluate.add_command(golden)
+evaluate.add_command(drift)
 
 
 @evaluate.command(

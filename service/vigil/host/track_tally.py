@@ -11,7 +11,7 @@ BORDER = 0.03  # a box that comes so near to the picture's edge may have left it
 
 
 class TrackBlock(NamedTuple):
-    """Of 25 tracks that ended one after the other."""
+    """Of 25 tracks (`BLOCK`) that ended one after the other."""
 
     score: float  # the mean of their mean scores
     fragments: float  # the share that was lost within the picture
@@ -27,7 +27,8 @@ class _Life:
 class TrackTally:
     """Follows the confirmed tracks of one run after the other. Belongs to the host's loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, block: int = BLOCK) -> None:
+        self._block = block
         self._run = 0
         self._lives: dict[int, _Life] = {}
         self._ended: list[_Life] = []
@@ -49,10 +50,10 @@ class TrackTally:
                 life.frames += 1
                 x1, y1, x2, y2 = track.xyxy
                 life.inside = min(x1, y1, 1 - x2, 1 - y2) > BORDER
-        if len(self._ended) < BLOCK:
+        if len(self._ended) < self._block:
             return None
-        block, self._ended = self._ended[:BLOCK], self._ended[BLOCK:]
+        block, self._ended = self._ended[: self._block], self._ended[self._block :]
         return TrackBlock(
-            score=sum(life.scores / life.frames for life in block) / BLOCK,
-            fragments=sum(life.inside for life in block) / BLOCK,
+            score=sum(life.scores / life.frames for life in block) / len(block),
+            fragments=sum(life.inside for life in block) / len(block),
         )
