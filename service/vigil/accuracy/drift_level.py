@@ -46,4 +46,5 @@ def _carried_on(tracks: F64, rng: np.random.Generator) -> F64:
     count = (REFERENCE + CURRENT) * BLOCK
     begins = rng.integers(0, len(tracks) - RUN + 1, -(-count // RUN))
     places = (begins[:, None] + np.arange(RUN)).reshape(-1)[:count]
-    return tracks[places].reshape(-1, BLOCK, 2)
+    drawn: F64 = tracks[places].reshape(-1, BLOCK, 2)
+    return drawn
