@@ -163,7 +163,7 @@ def test_how_many_rows_have_their_terms_at_once_changes_nothing(
     manifest = sized("vigil-det-n", 96, 224)
     batch = pictures(manifest, count=2)
     logits, boxes = answer(native_net(kernels, manifest, precision), batch)
-    monkeypatch.setattr("vigil.vision.native.convolutions._BAND_BYTES", 1 << 12)
+    monkeypatch.setattr("vigil.vision.native.winograd._BAND_BYTES", 1 << 12)
     other = answer(native_net(kernels, manifest, precision), batch)
     assert torch.equal(other[0], logits)
     assert torch.equal(other[1], boxes)

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from torch import nn
 
-from vigil.vision.native.convolutions import Constants, Pairs, Whole
+from vigil.vision.native.convolutions import Constants, Whole
 from vigil.vision.native.filters import LANES, round_up
 from vigil.vision.native.maps import LEVELS, PAIRED_LEVELS, Map, Workspace
 from vigil.vision.native.steps import Copy, Does, Ending, Pool, Sizes, Step
+from vigil.vision.native.winograd import Pairs, Squares, winograd
 from vigil.vision.nets.blocks import Bottleneck, ConvNorm, PyramidPool
 from vigil.vision.nets.detector_net import PIXEL_MEAN, PIXEL_SCALE, STRIDES, DetectorNet
 
@@ -30,7 +31,7 @@ class Plan:
             raise ValueError(f"{net.classes} classes: the kernels take up to {LANES - 4}")
         self.input_hw = input_hw
         self._space, self._constants = Workspace(ranges), Constants()
-        self._layers: list[Whole | Pairs | Step] = []
+        self._layers: list[Whole | Pairs | Squares | Step] = []
         self._cells = 0
         picture = self._picture(*input_hw)
         grey = self._space.bytes if ranges else 0
@@ -47,13 +48,13 @@ class Plan:
 
     def _steps(self) -> Iterator[Step]:
         """In order; all 3×3 convolutions have their terms in one place."""
-        pairs = (layer for layer in self._layers if isinstance(layer, Pairs))
-        terms = self._space.place(max(layer.terms_bytes for layer in pairs))
+        spread = (layer for layer in self._layers if isinstance(layer, Pairs | Squares))
+        terms = self._space.place(max(layer.terms_bytes for layer in spread))
         for layer in self._layers:
             if isinstance(layer, Step):
                 yield layer
             else:
-                yield from layer.steps(terms) if isinstance(layer, Pairs) else layer.steps()
+                yield from layer.steps() if isinstance(layer, Whole) else layer.steps(terms)
 
     def _lay_out(self, net: DetectorNet, picture: Map) -> None:
         height, width = picture.height // 4, picture.width // 4
@@ -158,8 +159,9 @@ class Plan:
         """A layer that writes a map, or adds to it what is there already."""
         space, constants = self._space, self._constants
         if conv.kernel_size == (3, 3) and conv.stride == (1, 1):
-            pairs = Pairs(conv, x, target, space=space, constants=constants, ending=ending)
-            self._layers.append(pairs)
+            self._layers.append(
+                winograd(conv, x, target, space=space, constants=constants, ending=ending)
+            )
             return
         cells = (self._cells, STRIDES[level])
         self._layers.append(

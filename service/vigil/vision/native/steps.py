@@ -23,14 +23,14 @@ class Does(IntEnum):
     POOL_HALVES = 3
     SPREAD_BYTES = 4
     SPREAD_HALVES = 5
-    CONVOLVE_PAIRS_OF_BYTES = 6
-    CONVOLVE_PAIRS_OF_HALVES = 7
+    CONVOLVE_TERMS_OF_BYTES = 6
+    CONVOLVE_TERMS_OF_HALVES = 7
     COPY_BYTES = 8
     COPY_HALVES = 9
 
 
 class Convolution(ctypes.Structure):
-    """Of whole outputs, or of pairs of them from terms."""
+    """Of whole outputs, or of pairs and squares of them from terms."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in (
@@ -40,7 +40,8 @@ class Convolution(ctypes.Structure):
             "weights", "scale", "bias",
         )),
         *((name, ctypes.c_int32) for name in (
-            "height", "width", "rows", "run", "vectors", "ending", "most", "odd", "cells", "unused",
+            "height", "width", "rows", "run", "vectors", "ending", "most", "odd_width", "odd_height",
+            "cells",
         )),
         ("stride", ctypes.c_float),
     ]  # fmt: skip
@@ -56,7 +57,7 @@ class Pool(ctypes.Structure):
 
 
 class Spread(ctypes.Structure):
-    """Terms of inputs, for convolutions of pairs."""
+    """Terms of inputs, for convolutions of pairs and squares."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("input", "down", "right", "output")),

@@ -39,9 +39,9 @@ struct Convolution {
   int32_t vectors;         // output channels / 16: 1 to 3
   Ending ending;
   int32_t most;            // bytes: the largest that is stored
-  int32_t odd;             // `convolve_pairs`: the last pair of a row is one output
+  int32_t odd_width;       // `convolve_terms`: 1 where the last pair of a row is one output
+  int32_t odd_height;      // ... where the last row of squares is one of pairs
   int32_t cells;           // kBoxes: the first cell's number
-  int32_t unused;
   float stride;            // kBoxes: pixels a cell
 };
 

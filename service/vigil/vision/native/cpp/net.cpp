@@ -24,8 +24,8 @@ enum class Does : int32_t {
   kPoolHalves = 3,
   kSpreadBytes = 4,
   kSpreadHalves = 5,
-  kConvolvePairsOfBytes = 6,
-  kConvolvePairsOfHalves = 7,
+  kConvolveTermsOfBytes = 6,
+  kConvolveTermsOfHalves = 7,
   kCopyBytes = 8,
   kCopyHalves = 9,
 };
@@ -134,10 +134,10 @@ class Net {
       case Does::kConvolveHalves: return convolve<Halves>(step.convolution, space, nowhere, answers);
       case Does::kPoolBytes: return pool<Bytes>(step.pool, space);
       case Does::kPoolHalves: return pool<Halves>(step.pool, space);
-      case Does::kSpreadBytes: return spread<Bytes>(step.spread, space);
-      case Does::kSpreadHalves: return spread<Halves>(step.spread, space);
-      case Does::kConvolvePairsOfBytes: return convolve_pairs<Bytes>(step.convolution, space, nowhere);
-      case Does::kConvolvePairsOfHalves: return convolve_pairs<Halves>(step.convolution, space, nowhere);
+      case Does::kSpreadBytes: return spread_bytes(step.spread, space);
+      case Does::kSpreadHalves: return spread_halves(step.spread, space);
+      case Does::kConvolveTermsOfBytes: return convolve_terms<Bytes>(step.convolution, space, nowhere);
+      case Does::kConvolveTermsOfHalves: return convolve_terms<Halves>(step.convolution, space, nowhere);
       case Does::kCopyBytes: return copy_bytes(step.copy, image, space);
       case Does::kCopyHalves: return copy_halves(step.copy, image, space);
     }
