@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.imported import install_imported_model
 from tests.support.site import CALL_TIMEOUT_S, MARKER, Status
+from tests.support.waiting import until
 from vigil.v1 import analysis_pb2
 
 pytest.importorskip("onnxruntime", reason="the extra 'peers' is not installed")
@@ -44,4 +45,4 @@ def test_a_stream_is_analysed_with_it(brought: tuple[Any, bool], clips: Any) -> 
     site, _ = brought
     site.add("cam", clips.short.as_uri(), rules=[MARKER], detect_fps=5, source_pace=2)
     site.wait("cam", lambda stream: stream.status.reason == Status.ENDED, timeout_s=60)
-    assert site.entries("cam")
+    assert until(lambda: site.entries("cam"))

@@ -7,6 +7,7 @@ import cv2
 import pytest
 
 from tests.support.site import CALL_TIMEOUT_S, MARKER, Status
+from tests.support.waiting import until
 from vigil.accuracy.events import score_events
 from vigil.scene.film import FilmTruth, render_to_file
 from vigil.scene.moving import Scene
@@ -51,6 +52,8 @@ def test_events_of_a_scene_are_the_true_ones(own_site: Any, clips: Any, film: Fi
         source_pace=2,
     )
     own_site.wait("scene", lambda stream: stream.status.reason == Status.ENDED, timeout_s=60)
+    analysed = own_site.scrape().accounts()["scene"].outcomes["analysed"]
+    until(lambda: sum(e.type == "marker" for e in own_site.entries("scene")) >= analysed)
     events = [entry.read().event for entry in own_site.entries("scene")]
     marks = [event for event in events if event.type == "marker"]
     assert len(marks) >= 0.9 * SECONDS * FPS  # a busy machine drops a frame now and then

@@ -35,6 +35,7 @@ def test_a_watch_resumes_after_its_cursor(site: Any, clips: Clips) -> None:
 def test_a_page_after_a_page_is_everything_once(site: Any, clips: Clips) -> None:
     site.add("paged", clips.short.as_uri(), source_pace=2, detect_fps=25, rules=[MARKER])
     site.wait_offline("paged")
+    until(lambda: len(site.entries("paged")) == 50)  # the last come after the stream's end
     token, seen = "", []
     while True:
         request = events_pb2.ListEventsRequest(
@@ -52,6 +53,8 @@ def test_a_page_after_a_page_is_everything_once(site: Any, clips: Clips) -> None
 def test_redis_holds_what_the_service_lists(site: Any, clips: Clips) -> None:
     site.add("both", clips.short.as_uri(), labels={"place": "north"}, rules=[MARKER])
     site.wait_offline("both")
+    analysed = site.scrape().accounts()["both"].outcomes["analysed"]
+    until(lambda: len(site.entries("both")) == analysed)  # the last come after the stream's end
     request = events_pb2.ListEventsRequest(filter=events_pb2.EventFilter(stream_ids=["both"]))
     listed = site.events.ListEvents(request, timeout=10).events
     entries = until(lambda: (e := site.entries("both")) and len(e) == len(listed) and e)
