@@ -97,8 +97,8 @@ class Backdrop:
     def contrast_gain(self, cells: Bool) -> float:
         """How much more a candidate differs from what is around it than what it replaced did.
 
-        Of the border's contrasts the lower quartile, before and after each: high where an outline is closed, so
-        that neither a line on the ground nor a post that a thing hides decides.
+        Of the border's contrasts the lower quartile, before and after each: high where an outline is
+        closed, so that neither a line on the ground nor a post that a thing hides decides.
         """
         now = np.where(self.age_s > 0, self._other, self._usual)
         after, before = [], []
