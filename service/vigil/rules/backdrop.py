@@ -101,15 +101,11 @@ class Backdrop:
         closed, so that neither a line on the ground nor a post that a thing hides decides.
         """
         now = np.where(self.age_s > 0, self._other, self._usual)
-        after, before = [], []
+        sides = []
         for down, across in ((0, 2), (0, -2), (2, 0), (-2, 0)):  # what is between is a mixture
             beside = _moved(cells, down, across) & ~cells
-            inner = _moved(beside, -down, -across)
-            for contrast, colour in ((after, now), (before, self._usual)):
-                contrast.append(np.abs(colour[:, inner] - colour[:, beside]).max(axis=0))
-        return float(
-            np.quantile(np.concatenate(after), 0.25) - np.quantile(np.concatenate(before), 0.25)
-        )
+            sides.append((_moved(beside, -down, -across), beside))
+        return _closed_contrast(now, sides) - _closed_contrast(self._usual, sides)
 
     def is_shade(self) -> Bool:
         """Where a cell's candidate is its usual colour in another light: shadows, and what they leave."""
@@ -164,6 +160,14 @@ def _moved(cells: Bool, down: int, across: int) -> Bool:
         max(-down, 0) : rows - max(down, 0), max(-across, 0) : columns - max(across, 0)
     ]
     return moved
+
+
+def _closed_contrast(colour: F32, sides: list[tuple[Bool, Bool]]) -> float:
+    """The lower quartile of how much colours differ between the cells of a border and those beside them."""
+    differences = [
+        np.abs(colour[:, inner] - colour[:, beside]).max(axis=0) for inner, beside in sides
+    ]
+    return float(np.quantile(np.concatenate(differences), 0.25))
 
 
 def _alike(colour: F32, other: F32) -> Bool:
