@@ -24,7 +24,7 @@ from vigil.store.errors import DamagedState, StorageFailed
 COMMIT_EVENTS = 500  # in one transaction at most: marking a batch as sent waits for one
 # A commit, its hand-over to Redis and their acknowledgements take a millisecond of processor time, whatever
 # is in them: where events come often, commits begin so far apart at least, unless many wait.
-SPACING_S = 0.02
+SPACING_S = 0.004
 MANY_EVENTS = 100
 TAIL_EVENTS = (
     2000  # newest events kept in memory until they are sent, so that they are not read back
