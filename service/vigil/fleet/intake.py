@@ -12,9 +12,8 @@ log = structlog.get_logger()
 
 MOST_WAITING = 20_000  # events; an outbox that takes none for so long loses them, counted
 MOST_AT_ONCE = 500
-MOST_APPENDS = (
-    4  # at a time: one takes some 30 ms, and what an outbox without room drops after 5 s is these
-)
+# At a time: what an outbox without room drops after 5 s is these.
+MOST_APPENDS = 4
 
 
 class EventSink(Protocol):

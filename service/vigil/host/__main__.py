@@ -7,9 +7,8 @@ from vigil.host.environment import set_environment
 from vigil.ipc.lean import do_without
 
 if __name__ == "__main__":
-    do_without(
-        "rich"
-    )  # structlog would draw crashes with it, which `vigil.logs` does not want: 4 MiB
+    # structlog would draw crashes with it, which `vigil.logs` does not want: 4 MiB
+    do_without("rich")
     from vigil.ipc.child import become_child
 
     become_child("host", *sys.argv[2:])

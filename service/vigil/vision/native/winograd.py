@@ -20,9 +20,8 @@ from vigil.vision.native.maps import Map, Workspace
 from vigil.vision.native.steps import Convolution, Does, Ending, Spread, Step
 
 _MIDDLE = 128  # what stands for zero in terms that are bytes
-_BAND_BYTES = (
-    1 << 17
-)  # of terms that are made before they are multiplied: they stay in the L2 cache
+# Of terms that are made before they are multiplied: they stay in the L2 cache.
+_BAND_BYTES = 1 << 17
 _TERMS = 4  # in a direction
 _ORDER = (1, 2, 0, 3)  # in which the kernels take the terms
 
@@ -111,9 +110,8 @@ class Squares:
         self._rows, self._columns = -(-x.height // 2), -(-x.width // 2)  # of squares
         self._right = _TERMS * _TERMS * x.right  # from square to square of terms
         self._down = self._columns * self._right
-        self._band = max(
-            1, 2 * _BAND_BYTES // self._down
-        )  # rows of squares; 2 % better than half of it
+        # rows of squares; 2 % better than half of it
+        self._band = max(1, 2 * _BAND_BYTES // self._down)
         assert conv.bias is not None
         terms = _half_terms(conv, x)
         self._parts = parts_with(terms, pad_channels(conv.bias), scale=1.0, constants=constants)
