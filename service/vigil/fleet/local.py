@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -21,7 +21,7 @@ from vigil.errors import (
     Unavailable,
     VigilError,
 )
-from vigil.fleet.admission import Admission
+from vigil.fleet.admission import Admission, Demand
 from vigil.fleet.baselines import Baselines
 from vigil.fleet.book import StreamBook
 from vigil.fleet.contract import (
@@ -120,7 +120,7 @@ class LocalFleet:
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._watch: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._entering: set[str] = set()  # have a place kept for them
+        self._entering: dict[str, StreamSpec] = {}  # have a place kept for them
         self._registering: set[str] = set()  # on their way into the registry
         self._pushing: set[str] = set()  # registered streams that a client pushes into
 
@@ -543,7 +543,7 @@ class LocalFleet:
             self.hosts.cpu_s(),
             engine_pid=engine.pid,
             engine_threads=engine.ready.threads if engine.ready is not None else 1,
-            streams=len(running),
+            demand=_demand(stream.spec for stream in running),
             elastic=any(stream.spec.source.pace is Pace.FAST for stream in running),
         )
 
@@ -572,21 +572,24 @@ class LocalFleet:
                     f"{len(running)} streams run, hosts.max_streams allows no more: "
                     "remove or disable one"
                 )
-            self._expect_head_room(len(running))
-            self._entering.add(spec.stream_id)
+            self._expect_head_room(spec)
+            self._entering[spec.stream_id] = spec
         try:
             yield
         finally:
-            self._entering.discard(spec.stream_id)
+            self._entering.pop(spec.stream_id, None)
 
-    def _expect_head_room(self, running: int) -> None:
+    def _expect_head_room(self, spec: StreamSpec) -> None:
         """Raise Busy where one stream more would be late, and all others with it."""
-        room = self._admission.head_room(streams=running)
+        specs = {stream.spec.stream_id: stream.spec for stream in self.book.all()} | self._entering
+        running = {*self.hosts.placed(), *self._entering}
+        placed = _demand(specs[stream_id] for stream_id in running & specs.keys())
+        room = self._admission.head_room(placed, frames_per_s=spec.detect_fps)
         if room is not None and room.streams < 1:
             raise Busy(
-                f"no head-room: {running} streams use {room.used:.2f} of the {room.limit:.2f} cores that"
-                f" hosts.max_load allows ({room.what}), {room.a_stream:.2f} each; remove or disable one,"
-                " or lower detect_fps"
+                f"no head-room: {placed.streams} streams use {room.used:.2f} of the {room.limit:.2f}"
+                f" cores that hosts.max_load allows ({room.what}), this one {room.a_stream:.2f}; remove or"
+                " disable one, or lower detect_fps"
             )
 
     def _lock(self, stream_id: str) -> asyncio.Lock:
@@ -605,3 +608,8 @@ class LocalFleet:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _demand(specs: Iterable[StreamSpec]) -> Demand:
+    rates = [spec.detect_fps for spec in specs]
+    return Demand(streams=len(rates), frames_per_s=sum(rates))

@@ -1,9 +1,14 @@
 import pytest
 
 from tests.support.hand_clock import HandClock
-from vigil.fleet.admission import WINDOW_S, Admission, HeadRoom
+from vigil.fleet.admission import WINDOW_S, Admission, Demand, HeadRoom
 
 HOST, ENGINE = 11, 12
+RATE = 5.0  # frames a second analysed of each
+
+
+def demand(streams: int) -> Demand:
+    return Demand(streams=streams, frames_per_s=streams * RATE)
 
 
 def room(
@@ -15,6 +20,7 @@ def room(
     max_load: float = 0.9,
     threads: int = 1,
     elastic: bool = False,
+    wanted: float = RATE,
     seconds: float = WINDOW_S + 2,
 ) -> HeadRoom | None:
     """Head-room after some seconds at which host and engine use so much of a core, on two cores."""
@@ -26,12 +32,13 @@ def room(
             {HOST: 7.0 + host * second, ENGINE: 3.0 + engine * second},
             engine_pid=ENGINE,
             engine_threads=threads,
-            streams=streams,
+            demand=demand(streams),
             elastic=elastic,
         )
         second += 1
         clock.now_s += 1.0
-    return admission.head_room(streams=streams if placed is None else placed)
+    there = demand(streams if placed is None else placed)
+    return admission.head_room(there, frames_per_s=wanted)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +72,18 @@ def test_streams_that_begin_count_before_they_are_measured() -> None:
     assert few.streams - soon.streams == 12
 
 
+def test_a_stream_costs_the_engine_what_it_asks_for() -> None:
+    """One stream of five frames a second leaves room for many of one, and for few of 25."""
+    few = room(streams=1, host=0.01, engine=0.1, wanted=25.0)
+    many = room(streams=1, host=0.01, engine=0.1, wanted=1.0)
+    assert few is not None
+    assert many is not None
+    assert (few.streams, few.what) == (1, "the engine")
+    assert few.a_stream == pytest.approx(0.5)
+    assert (many.streams, many.what) == (40, "the engine")
+    assert many.a_stream == pytest.approx(0.02)
+
+
 def test_nothing_is_refused_before_anything_is_measured() -> None:
     assert room(streams=0, host=1.9) is None
     assert room(streams=4, host=1.9, seconds=WINDOW_S - 1) is None
@@ -84,10 +103,10 @@ def test_there_is_room_again_when_streams_are_gone() -> None:
             {HOST: used_s, ENGINE: 0.0},
             engine_pid=ENGINE,
             engine_threads=2,
-            streams=streams,
+            demand=demand(streams),
             elastic=False,
         )
-        head = admission.head_room(streams=streams)
+        head = admission.head_room(demand(streams), frames_per_s=RATE)
         found.append(0 if head is None else head.streams)
         clock.now_s += 1.0
     assert found[14] <= 0
