@@ -156,12 +156,12 @@ def test_a_picture_of_another_size_leaves_zones_where_they_are(
         site.update("gate", "rules", rules=[MARKER, ZONE])
         site.wait_online("gate")
         site.wait_marks("gate", 15)
-        before = [e for e in site.entries("gate") if e.read().event.type.startswith("zone")]
+        before = [event for event in site.listed("gate") if event.type.startswith("zone")]
         camera.resize(480, 360)
         if door == streams_pb2.Source.PYAV:
             site.wait("gate", lambda s: (s.status.width_px, s.status.height_px) == (480, 360))
         site.wait_marks("gate", 20)
-        after = [e for e in site.entries("gate") if e.read().event.type.startswith("zone")]
+        after = [event for event in site.listed("gate") if event.type.startswith("zone")]
         print(f"{len(before)} zone events before the change, {len(after) - len(before)} after it")
         assert before
         assert len(after) == len(before), "zones moved"

@@ -54,15 +54,15 @@ def test_a_wall_clock_that_is_set_changes_no_dwell_and_restarts_nothing(
             marks += site.wait_marks("gate", 20)
         assert is_online(site.get("gate"))
         site.wait("gate", lambda s: s.status.reason == Status.ENDED, timeout_s=60)
-        events = [entry.read().event for entry in site.entries("gate")]
+        events = site.listed("gate")
         steps_s = [happened_s(later) - happened_s(sooner) for sooner, later in pairwise(marks)]
         assert all(0 <= step_s < 60 for step_s in steps_s), (
             f"time leapt by {max(steps_s, key=abs):.0f} s"
         )
-        times_s = [event.occurred_at_s for event in events if event.type == "marker"]
+        times_s = [happened_s(event) for event in events if event.type == "marker"]
         (run,) = {event.run for event in events}
-        entered = [event.occurred_at_s for event in events if event.type == "zone.enter"]
-        left = [event.occurred_at_s for event in events if event.type == "zone.exit"]
+        entered = [happened_s(event) for event in events if event.type == "zone.enter"]
+        left = [happened_s(event) for event in events if event.type == "zone.exit"]
         seen_s = max(times_s) - min(times_s)
         error_s = (left[0] - entered[0]) - seen_s
         print(

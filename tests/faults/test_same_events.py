@@ -76,11 +76,11 @@ def told(site: Site, name: str, path: Path, door: Any) -> list[Told]:
     site.add(name, path.as_uri(), rules=RULES, **fields)
     site.wait(name, lambda s: s.status.reason == Status.ENDED, timeout_s=120)
     assert site.get(name).status.run == 1, "it was not played in one run"
-    events = [entry.read().event for entry in site.entries(name)]
-    start_s = min(event.occurred_at_s for event in events)
+    events = [(event, event.occurred_at.ToNanoseconds() / 1e9) for event in site.listed(name)]
+    start_s = min(at_s for _, at_s in events)
     return [
-        Told(event.type, event.rule_id, event.occurred_at_s - start_s)
-        for event in events
+        Told(event.type, event.rule_id, at_s - start_s)
+        for event, at_s in events
         if event.type != "marker"
     ]
 

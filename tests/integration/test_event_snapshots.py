@@ -79,8 +79,10 @@ def test_an_event_has_its_picture_through_everything(
     assert picture[:, MOST_PX // 2 + 8 :].max() > 60
     path = site.folder / "state" / "snapshots" / event.snapshot
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    in_redis = {entry.read().event.snapshot for entry in site.entries("gate")}
-    assert event.snapshot in in_redis
+    until(
+        lambda: event.snapshot in {entry.read().event.snapshot for entry in site.entries("gate")},
+        what="its name in Redis",
+    )
     samples = site.scrape()
     assert samples.total("vigil_snapshots_stored_total") >= 1
     assert samples.value("vigil_snapshots_bytes") >= path.stat().st_size

@@ -162,8 +162,9 @@ def test_each_pushed_frame_is_answered_and_its_events_are_published(site: Any) -
     assert len(ids) == models.BOXES
     sent = [event.event_id for answer in answers for event in answer.analysis.events]
 
-    wanted = len(sent) + models.BOXES  # the ends of its tracks come after the call's
-    entries = until(lambda: (e := site.entries("pushed")) and len(e) >= wanted and e)
+    listed = site.listed("pushed")
+    assert len(listed) == len(sent) + models.BOXES, "and the ends of its tracks"
+    entries = until(lambda: (e := site.entries("pushed")) and len(e) == len(listed) and e)
     assert {entry.event_id for entry in entries} >= set(sent)
     events = [entry.read() for entry in entries]
     assert [event.event_seq for event in events] == list(range(1, len(events) + 1))

@@ -16,8 +16,9 @@ from click.testing import CliRunner
 from tests.support.errors import refusal
 from tests.support.models import SCORE
 from tests.support.processes import named
-from tests.support.site import CALL_TIMEOUT_S, Status, spec_of
+from tests.support.site import Status, spec_of
 from tests.support.videos import Clips
+from tests.support.waiting import until
 from vigil.cli import main
 from vigil.scene.still import render_still
 from vigil.v1 import events_pb2, rules_pb2, snapshots_pb2, streams_pb2
@@ -72,13 +73,7 @@ def played(shade_site: Any, two_shades: str) -> dict[str, list[Any]]:
     stream_ids = (*STAGES, "by-rule")
     for stream_id in stream_ids:
         shade_site.wait(stream_id, lambda s: s.status.reason == Status.ENDED, timeout_s=60)
-    return {stream_id: listed(shade_site, stream_id) for stream_id in stream_ids}
-
-
-def listed(site: Any, stream_id: str, **which: Any) -> list[Any]:
-    where = events_pb2.EventFilter(stream_ids=[stream_id], **which)
-    request = events_pb2.ListEventsRequest(filter=where, page_size=1000)
-    return list(site.events.ListEvents(request, timeout=CALL_TIMEOUT_S).events)
+    return {stream_id: shade_site.listed(stream_id) for stream_id in stream_ids}
 
 
 def test_tracks_are_voted_over_and_events_say_so(played: dict[str, list[Any]]) -> None:
@@ -101,7 +96,7 @@ def test_events_are_chosen_by_what_their_object_is(
 ) -> None:
     def count(**attributes: str) -> int:
         which = {"types": ["zone.dwell"], "classes": ["person"], "attributes": attributes}
-        return len(listed(shade_site, "shades", **which))
+        return len(shade_site.listed("shades", **which))
 
     dark, bright = count(shade="dark"), count(**{"shade.class": "bright"})
     assert dark >= 2
@@ -111,8 +106,9 @@ def test_events_are_chosen_by_what_their_object_is(
 
 
 def test_what_is_in_redis_says_so_too(shade_site: Any, played: dict[str, list[Any]]) -> None:
-    del played
-    read = [entry.read().event for entry in shade_site.entries("shades")]
+    listed = len(played["shades"])
+    entries = until(lambda: (e := shade_site.entries("shades")) and len(e) == listed and e)
+    read = [entry.read().event for entry in entries]
     said = [event.attributes["shade"] for event in read if event.type == "zone.dwell"]
     assert {one["class"] for one in said} == {"dark", "bright"}  # type: ignore[index,call-overload]
 

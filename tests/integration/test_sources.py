@@ -13,7 +13,6 @@ from tests.support.errors import refusal
 from tests.support.http_camera import file_server, mjpeg_camera, refusing_camera
 from tests.support.site import DOORS, MARKER, Status, is_online, spec_of
 from tests.support.videos import Clips
-from tests.support.waiting import until
 from vigil.v1 import rules_pb2, streams_pb2
 from vigil.v1.geometry_pb2 import Point
 
@@ -25,20 +24,13 @@ def ended(stream: streams_pb2.Stream) -> bool:
     return stream.status.state == Status.OFFLINE and stream.status.reason == Status.ENDED
 
 
-def markers(site: Any, stream_id: str) -> list[Any]:
-    """What a stream's markers say, one a frame that was analysed; the last come after the stream's end."""
-    analysed = site.scrape().accounts()[stream_id].outcomes["analysed"]
-    entries = until(lambda: (found := site.entries(stream_id)) and len(found) >= analysed and found)
-    return [entry.read() for entry in entries]
-
-
 def test_a_file_played_fast_loses_no_frame_that_is_due(site: Any, clips: Clips) -> None:
     site.add("fast", clips.long.as_uri(), detect_fps=25, source_pace=FAST, rules=[MARKER])
     stream = site.wait("fast", ended, timeout_s=60)
     assert not stream.status.HasField("next_retry")
     account = site.scrape().accounts()["fast"]
     assert (account.read, account.outcomes["analysed"], account.dropped) == (500, 500, {})
-    assert [event.event_seq for event in markers(site, "fast")] == list(range(1, 501))
+    assert [event.event_seq for event in site.listed("fast")] == list(range(1, 501))
 
 
 def test_a_file_in_real_time_takes_its_own_time(site: Any, clips: Clips) -> None:
@@ -46,7 +38,7 @@ def test_a_file_in_real_time_takes_its_own_time(site: Any, clips: Clips) -> None
     site.wait("paced", ended)
     account = site.scrape().accounts()["paced"]
     assert account.read == 50
-    times = [marker.event.occurred_at_s for marker in markers(site, "paced")]
+    times = [marker.occurred_at.ToNanoseconds() / 1e9 for marker in site.listed("paced")]
     assert len(times) == account.outcomes["analysed"]
     assert times[-1] - times[0] == pytest.approx(49 / 25, abs=0.05)
 
@@ -55,7 +47,7 @@ def test_a_looped_file_begins_a_run_at_each_turn(site: Any, clips: Clips) -> Non
     site.add("loop", clips.short.as_uri(), source_loop=True, source_pace=FAST, rules=[MARKER])
     site.wait("loop", lambda stream: stream.status.run >= 3, timeout_s=60)
     site.remove("loop")
-    runs = [entry.read().event.run for entry in site.entries("loop")]
+    runs = [event.run for event in site.listed("loop")]
     assert runs == sorted(runs)
     assert runs.count(1) == runs.count(2) == 10  # of 50 frames at 25 a second, 5 a second
 
@@ -75,7 +67,7 @@ def test_a_file_whose_time_jumps_back_is_played_once_to_its_end(
     site.add(stream_id, cut.as_uri(), rules=[MARKER], **fields)
     status = site.wait(stream_id, ended, timeout_s=60).status
     assert (status.run, status.reconnects) == (2, 0)
-    runs = [marker.event.run for marker in markers(site, stream_id)]
+    runs = [marker.run for marker in site.listed(stream_id)]
     assert runs == sorted(runs)
     assert 95 <= len(runs) <= 100, "the frame at which time jumps is lost, and no other twice"
     assert site.scrape().accounts()[stream_id].balances
@@ -220,7 +212,7 @@ def test_a_file_that_was_played_is_not_played_again_by_a_restart(
         assert again.status.state != Status.DISABLED
         site.wait_offline("done")
         site.remove("done")
-        runs = [entry.read().event.run for entry in site.entries("done")]
+        runs = [event.run for event in site.listed("done")]
         assert runs == sorted(runs)
         assert set(runs) == {1, 2}
 

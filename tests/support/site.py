@@ -238,6 +238,18 @@ class Site:
         with self.watching(stream_id, types=["marker"], timeout_s=timeout_s) as answers:
             return [next(answers).event for _ in range(count)]
 
+    def listed(self, stream_id: str, **which: Any) -> list[events_pb2.Event]:
+        """What the event log holds of a stream, from the beginning; ``which`` are fields of the filter."""
+        where = events_pb2.EventFilter(stream_ids=[stream_id], **which)
+        found: list[events_pb2.Event] = []
+        request = events_pb2.ListEventsRequest(filter=where, page_size=1000)
+        while True:
+            answer = self.events.ListEvents(request, timeout=CALL_TIMEOUT_S)
+            found += answer.events
+            if not answer.next_page_token:
+                return found
+            request.page_token = answer.next_page_token
+
     def entries(self, stream_id: str | None = None) -> list[Entry]:
         """What lies in Redis, from the beginning."""
         found: list[Entry] = []

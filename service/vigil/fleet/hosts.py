@@ -9,6 +9,7 @@ import structlog
 
 from vigil.clock import Clock
 from vigil.errors import Unavailable
+from vigil.fleet.endings import kept_in_time
 from vigil.fleet.engine import EngineKeeper
 from vigil.fleet.episodes import OpenEpisodes
 from vigil.fleet.event_pictures import EventPictures
@@ -46,7 +47,7 @@ class ProcessListener(Protocol):
     def restarted(self, process: str, reason: str) -> None:
         """A child died and is started again."""
 
-    def isolated(self, stream_id: str, *, deaths: int, retry_in_s: float) -> None:
+    def isolated(self, host: HostKeeper, stream_id: str, *, deaths: int, retry_in_s: float) -> None:
         """A stream ended its process so often that it is out, and will be tried again alone."""
 
 
@@ -141,12 +142,14 @@ class Hosts:
         host.place_clip(spec, clip_fd)
 
     async def events_kept(self, host: HostKeeper) -> None:
-        """Wait until all events that a host has sent so far are in the outbox, or given up."""
-        await self._intakes[host.host_id].finish()
+        """Wait until all events that a host has sent so far are on disk, or given up and counted."""
+        if host.host_id in self._intakes:  # else it was a cell, and its stream has been taken away
+            await self._intakes[host.host_id].finish()
 
     async def take_away(self, stream_id: str) -> None:
-        """Stop a stream, wherever it runs, and wait until nothing of it is left.
+        """Stop a stream, wherever it runs, and wait until nothing of it is left and its events are on disk.
 
+        Where the disk hangs, it does not wait for that.
         What it did before is forgiven: it comes back as another definition, or not at all.
         """
         self._quarantine.forgive(stream_id)
@@ -157,11 +160,12 @@ class Hosts:
         if host is not None:
             await host.take_away(stream_id)
             self._host_of.pop(stream_id, None)
+            await kept_in_time(self.events_kept(host))
         cell = self._cells.pop(stream_id, None)
         if cell is not None:
             self._hosts.remove(cell)
             await cell.stop(CELL_GRACE_S)
-            await self._intakes.pop(cell.host_id).finish()
+            del self._intakes[cell.host_id]
         self._own.pop(stream_id, None)
 
     def host_of(self, stream_id: str) -> HostKeeper | None:
@@ -241,7 +245,7 @@ class Hosts:
         self._isolated[stream_id] = asyncio.create_task(self._try_alone(spec, wait_s))
         deaths = self._quarantine.deaths(stream_id)
         log.error("stream_quarantined", stream_id=stream_id, deaths=deaths, retry_in_s=wait_s)
-        self._listener.isolated(stream_id, deaths=deaths, retry_in_s=wait_s)
+        self._listener.isolated(host, stream_id, deaths=deaths, retry_in_s=wait_s)
 
     async def _try_alone(self, spec: StreamSpec, wait_s: float) -> None:
         await asyncio.sleep(wait_s)

@@ -37,7 +37,9 @@ class EventIntake:
         self._sink = sink
         self._heard: list[Event] = []  # since the loop's last turn
         self._kept = 0  # how many are heard or being appended
-        self._appending: set[asyncio.Task[None]] = set()
+        self._taken = 0  # how many there were since the start
+        # Each with how many were taken before its own.
+        self._appending: dict[asyncio.Task[None], int] = {}
         self._begun = False  # the newest of them has not taken what was heard yet
 
     def take(self, events: Sequence[Event]) -> None:
@@ -46,23 +48,25 @@ class EventIntake:
             self._sink.drop("backlog", events)
             return
         self._kept += len(events)
+        self._taken += len(events)
         self._heard.extend(events)
         self._begin()
 
     async def finish(self) -> None:
-        """Wait until everything that was taken is appended."""
-        while self._appending:
-            await asyncio.wait(self._appending)
+        """Wait until everything that was taken so far is appended, or given up; others may come meanwhile."""
+        taken = self._taken
+        while self._appending and min(self._appending.values()) < taken:
+            await asyncio.wait(self._appending, return_when=asyncio.FIRST_COMPLETED)
 
     def _begin(self) -> None:
         if self._heard and not self._begun and len(self._appending) < MOST_APPENDS:
             self._begun = True
             task = asyncio.create_task(self._append(), name="event-intake")
-            self._appending.add(task)
+            self._appending[task] = self._taken - len(self._heard)
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._appending.discard(task)
+        del self._appending[task]
         self._begin()
 
     async def _append(self) -> None:

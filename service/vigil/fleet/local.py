@@ -5,6 +5,7 @@ import contextlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -34,6 +35,7 @@ from vigil.fleet.contract import (
     Stream,
 )
 from vigil.fleet.drift import DriftWatch
+from vigil.fleet.endings import Endings
 from vigil.fleet.event_pictures import EventPictures
 from vigil.fleet.host import HostKeeper
 from vigil.fleet.hosts import Hosts
@@ -106,6 +108,7 @@ class LocalFleet:
             pictures=event_pictures,
         )
         self.book = StreamBook(clock)
+        self._endings = Endings()
         self.drift = DriftWatch()
         self._pictures = Pictures(self.hosts, manifest, settings.classifiers)
         self._secrets = secrets or SecretReader()
@@ -318,7 +321,7 @@ class LocalFleet:
 
     # what the processes say
 
-    def heard(self, host: HostKeeper, parcel: Parcel[FromHost]) -> None:  # noqa: C901 - one case a message
+    def heard(self, host: HostKeeper, parcel: Parcel[FromHost]) -> None:
         """A message of a host; events have gone to the outbox already."""
         match parcel.message:
             case TracksEnded(stream_id=stream_id, score=score, fragments=fragments):
@@ -336,14 +339,30 @@ class LocalFleet:
             case ModelFails(stream_id=stream_id, fails=fails):
                 self._rates.note_model(stream_id, fails=fails)
             case StreamReport() as report:
-                self.book.note(report)
-                self._log_state(report)
-                if report.reason is OfflineReason.ENDED:
-                    self._spawn(self._note_played(host, report.stream_id))
-                if report.reason is not None and report.retry_in_s is not None:
-                    self._lost_connections[report.stream_id][report.reason.value] += 1
+                self._take_report(host, report)
             case _:
                 self._pictures.heard(parcel)
+
+    def _take_report(self, host: HostKeeper, report: StreamReport) -> None:
+        """Show a stream's state; one without pictures once what its run told is in the event log."""
+        stream_id = report.stream_id
+        if report.reason is not None and report.retry_in_s is not None:
+            self._lost_connections[stream_id][report.reason.value] += 1
+        if report.state is not StreamState.OFFLINE:
+            self._endings.forget(stream_id)
+            self._show(report)
+            return
+
+        def show(late: str) -> None:
+            self._show(replace(report, detail=report.detail + late))
+            if report.reason is OfflineReason.ENDED:
+                self._spawn(self._note_played(host, stream_id))
+
+        self._endings.hold(stream_id, partial(self.hosts.events_kept, host), show)
+
+    def _show(self, report: StreamReport) -> None:
+        self.book.note(report)
+        self._log_state(report)
 
     def _log_state(self, report: StreamReport) -> None:
         """One line for each picture that comes or stays away."""
@@ -373,6 +392,7 @@ class LocalFleet:
         self._pictures.host_ended(host.host_id)
         for stream_id in host.opened:
             self._rates.forget(stream_id)
+            self._endings.forget(stream_id)
             self.hosts.episodes.forget(stream_id)
             if stream_id not in self.book:  # a golden clip: nobody watches it
                 continue
@@ -394,16 +414,22 @@ class LocalFleet:
         """A child died and is started again."""
         self._on_restart(process, reason)
 
-    def isolated(self, stream_id: str, *, deaths: int, retry_in_s: float) -> None:
+    def isolated(self, host: HostKeeper, stream_id: str, *, deaths: int, retry_in_s: float) -> None:
         """A stream is out, and will be tried again alone."""
-        self.book.set(
-            stream_id,
-            state=StreamState.OFFLINE,
-            reason=OfflineReason.QUARANTINED,
-            detail=f"reading it ended its process {deaths} times; it is tried again in one of its own",
-            next_retry_s=self._clock.utc_s() + retry_in_s,
-            analysed_fps=0.0,
-        )
+        next_retry_s = self._clock.utc_s() + retry_in_s
+        why = f"reading it ended its process {deaths} times; it is tried again in one of its own"
+
+        def show(late: str) -> None:
+            self.book.set(
+                stream_id,
+                state=StreamState.OFFLINE,
+                reason=OfflineReason.QUARANTINED,
+                detail=why + late,
+                next_retry_s=next_retry_s,
+                analysed_fps=0.0,
+            )
+
+        self._endings.hold(stream_id, partial(self.hosts.events_kept, host), show)
 
     async def _grant_run(self, host: HostKeeper, stream_id: str) -> None:
         try:
@@ -476,6 +502,7 @@ class LocalFleet:
         if wanted.source != held.source:
             self.drift.forget(stream_id)
         await self.hosts.take_away(stream_id)  # a quarantined one, too, which has no host
+        self._endings.forget(stream_id)
         self._rates.forget(stream_id)
         if wanted.enabled:
             self.book.set(
@@ -498,6 +525,7 @@ class LocalFleet:
 
     async def _end(self, stream_id: str) -> None:
         await self.hosts.take_away(stream_id)
+        self._endings.forget(stream_id)
         self.hosts.accounts.forget(stream_id)
         self.hosts.episodes.forget(stream_id)
         self._rates.forget(stream_id)

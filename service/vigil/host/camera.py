@@ -245,10 +245,14 @@ class Camera:
         if not self._context.engine.submit(message, pool=self.slots, carried=frame):
             self._context.post(lambda: self.take_dropped(frame, "dropped_error"))
 
-    def end_run(self, run: Run) -> None:
-        """The connection is over: once its last frame is back, what is open ends."""
+    def end_run(self, run: Run, then: Callable[[], None] | None = None) -> None:
+        """The connection is over: once its last frame is back, what is open ends.
+
+        ``then`` is called on the host's loop after the run's last event.
+        """
 
         def end() -> None:
+            run.then = then
             if run.end():
                 self._finish(run)
 
@@ -416,6 +420,8 @@ class Camera:
         self._publish(run.finish())
         self.ledger.labelled(run.second_stages.forget(()))
         run.finished.set()
+        if run.then is not None:
+            run.then()
 
     def _publish(self, events: list[Event]) -> None:
         if events:

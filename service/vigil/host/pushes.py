@@ -1,5 +1,6 @@
 """Frames that clients push into streams without a source of their own."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ class Pushes:
         self._answers = answers
         self._worker = worker
         self._runs: dict[str, _PushedRun] = {}  # by stream; the worker's
+        self._telling = threading.Lock()  # the worker tells beginnings, the loop ends
 
     def push(self, request: PushFrame, encoded: bytes, camera: Camera | None) -> None:
         """Analyse a frame of a pushed stream; the answer goes to the service."""
@@ -33,28 +35,31 @@ class Pushes:
         self._answers.work(request.request_id, lambda: self._push(request, encoded, camera))
 
     def end(self, camera: Camera, then: Callable[[], None] | None = None) -> None:
-        """A session is over, after the frames that are queued.
+        """A session is over, after the frames that are queued; that is told after its run's last event.
 
         ``then`` is called on the host's loop once none of its frames is queued any more.
         """
-        stream_id = camera.spec.stream_id
 
         def end() -> None:
-            pushed = self._runs.pop(stream_id, None)
+            pushed = self._runs.pop(camera.spec.stream_id, None)
             if pushed is not None:
-                camera.end_run(pushed.run)
+                camera.end_run(pushed.run, then=lambda: self._tell_end(camera))
+            if then is not None:
+                self._context.post(then)
+
+        self._worker.give_own(end)
+
+    def _tell_end(self, camera: Camera) -> None:
+        with self._telling:
+            if camera.spec.stream_id not in self._runs:  # else another session has begun
                 camera.report(
                     StreamReport(
-                        stream_id=stream_id,
+                        stream_id=camera.spec.stream_id,
                         state=StreamState.OFFLINE,
                         reason=OfflineReason.ENDED,
                         detail="the client that pushed its frames has ended its call",
                     )
                 )
-            if then is not None:
-                self._context.post(then)
-
-        self._worker.give_own(end)
 
     def _push(self, request: PushFrame, encoded: bytes, camera: Camera) -> None:
         try:
@@ -84,8 +89,10 @@ class Pushes:
             anchor = Anchor.now(self._context.clock)
             if captured_at_s is not None:
                 anchor = replace(anchor, utc_s=captured_at_s)
-            self._runs[stream_id] = _PushedRun(camera.begin_run(anchor))
-            camera.report(StreamReport(stream_id=stream_id, state=StreamState.ONLINE))
+            pushed = _PushedRun(camera.begin_run(anchor))
+            with self._telling:
+                self._runs[stream_id] = pushed
+                camera.report(StreamReport(stream_id=stream_id, state=StreamState.ONLINE))
         return self._runs[stream_id]
 
     def _count(self, camera: Camera, outcome: Outcome) -> None:

@@ -14,6 +14,7 @@ from vigil.host.camera import Camera, LoginRefused
 from vigil.host.capture import Capture, CaptureFailed, CaptureLimits, open_capture
 from vigil.host.context import HostContext
 from vigil.host.play import Ended, Play
+from vigil.host.run import Run
 from vigil.host.timeline import TimeWentBack
 from vigil.ipc.channel import ChannelClosed
 from vigil.ipc.messages import StreamReport
@@ -22,7 +23,8 @@ from vigil.spec import Pace
 
 log = structlog.get_logger()
 
-FINISH_S = 2.0  # for frames that are still at the engine
+FINISH_S = 2.0  # for frames that are still at the engine, once it is told to stop
+GIVEN_UP_S = 20.0  # else: an engine that hangs is ended before, and they come back
 MOST_JUMPS = 100  # of a file's time, each of which begins a run
 ENGINE_WAIT_S = 60.0  # a file waits so long for an engine before it plays on without
 
@@ -159,7 +161,16 @@ class Reader:
         finally:
             self._camera.end_run(run)
             structlog.contextvars.unbind_contextvars("run")
-            run.finished.wait(FINISH_S)  # a stream's end is reported after its last event
+            self._wait_finished(run)
+
+    def _wait_finished(self, run: Run) -> None:
+        """A stream's end is reported after its last event."""
+        clock = self._context.clock
+        given_up_s = clock.monotonic_s() + GIVEN_UP_S
+        while not run.finished.wait(FINISH_S) and not self._stop.is_set():
+            if clock.monotonic_s() > given_up_s:
+                log.error("run_does_not_finish")
+                return
 
     def _online(self, capture: Capture) -> None:
         self._backoff.succeeded()

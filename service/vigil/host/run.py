@@ -1,7 +1,7 @@
 """One uninterrupted connection of a stream: its tracks, its rules, its frames' numbers."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -94,6 +94,7 @@ class Run:
         self._in_flight = 0
         self._over = False
         self.finished = threading.Event()  # its last frame is back and its last event is out
+        self.then: Callable[[], None] | None = None  # what the loop does after that
         self._last = Moment(
             time_s=anchor.monotonic_s, utc_s=anchor.utc_s, captured_s=anchor.monotonic_s
         )

@@ -100,7 +100,7 @@ class StreamServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveStream(self, request, context):
-        """Stops and forgets a stream. NOT_FOUND.
+        """Stops and forgets a stream; its events stay, all of them committed when the answer comes. NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -126,6 +126,22 @@ async def test_a_batch_that_fails_is_counted_and_the_next_one_is_tried(outbox: O
     assert [each.event_id for each in outbox.appended] == [f"e{MOST_AT_ONCE}"]
 
 
+async def test_who_waits_for_what_was_taken_waits_for_nothing_else(outbox: Outbox) -> None:
+    """Before, a host that went on telling events kept them waiting."""
+    outbox.open.clear()
+    outbox.intake.take([event(number) for number in range(MOST_APPENDS * MOST_AT_ONCE + 1)])
+    kept = asyncio.create_task(outbox.intake.finish())
+    await asyncio.sleep(0)
+    outbox.open.set()
+    number = MOST_WAITING
+    while not kept.done():
+        outbox.intake.take([event(number)])
+        number += 1
+        await asyncio.sleep(0)
+        assert number < MOST_WAITING + 1000
+    assert f"e{MOST_APPENDS * MOST_AT_ONCE}" in {each.event_id for each in outbox.appended}
+
+
 async def test_nothing_to_finish_is_finished(outbox: Outbox) -> None:
     await outbox.intake.finish()
     assert outbox.batches == []

@@ -219,13 +219,16 @@ def test_a_run_is_finished_when_its_last_frame_is_back(room: Room) -> None:
     run = room.begin()
     room.submit(run)
     room.submit(run)
-    room.camera.end_run(run)
+    told: list[bool] = []
+    room.camera.end_run(run, then=lambda: told.append(run.finished.is_set()))
     room.run_posted()
     assert not run.finished.is_set()
     room.answer()
     assert not run.finished.is_set()
+    assert not told
     room.answer()
     assert run.finished.is_set()
+    assert told == [True], "after its last event"
 
 
 def test_a_run_without_a_number_does_not_begin(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
