@@ -10,6 +10,7 @@ import pytest
 from vigil.bench.events import make_events
 from vigil.data import Event
 from vigil.errors import Unavailable
+from vigil.events import outbox as module
 from vigil.events import table
 from vigil.events.outbox import MANY_EVENTS, SPACING_S, TAIL_EVENTS, Outbox
 from vigil.events.schema import decode
@@ -135,6 +136,32 @@ def test_what_comes_soon_after_a_commit_shares_the_next(tmp_path: Path, clock) -
             clock.now_s += SPACING_S
             await outbox.append(events[4:])
             assert [seq for _, seq, _ in kept(database)] == list(range(1, len(events) + 1))
+
+    asyncio.run(main())
+
+
+def test_a_batch_is_marked_with_the_next_commit_but_at_once_where_many_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, each batch of a backlog waited for a commit of other events."""
+    monkeypatch.setattr(module, "SPACING_S", 3600.0)
+    events = make_events(MANY_EVENTS + 3, streams=1)
+
+    async def main() -> None:
+        with Database(tmp_path) as database:
+            outbox = opened(database)
+            await outbox.append(events)
+            async with asyncio.timeout(30):
+                await outbox.mark_sent(await outbox.unsent(3), published_at_s=1.0)
+            batch = await outbox.unsent(1)
+            marking = asyncio.create_task(outbox.mark_sent(batch, published_at_s=2.0))
+            await asyncio.sleep(0)
+            await database.read(table.position)
+            assert not marking.done()
+            await database.write(table.position)
+            async with asyncio.timeout(30):
+                await marking
+            assert outbox.pending().events == MANY_EVENTS - 1
 
     asyncio.run(main())
 
