@@ -197,6 +197,7 @@ def test_a_registered_stream_is_pushed_into_again_and_again(site: Any) -> None:
         assert {answer.analysis.run for answer in answers} == {run}
         status = site.wait_offline("inbox").status
         assert (status.reason, status.run) == (Status.ENDED, run)
+        assert len(site.listed("inbox")) == 3 * run
 
 
 def test_one_client_at_a_time_pushes_into_a_stream(site: Any) -> None:
