@@ -76,7 +76,7 @@ events-halts: $(STAMP)
 	$(EVALUATE) --scenes 30 --random-rules 240 --no-pixels --kind halts
 
 events-things: $(STAMP)
-	$(EVALUATE) --scenes 36 --duration 60 --random-rules 60 --no-pixels --kind things --seed 401
+	$(EVALUATE) --scenes 100 --duration 60 --random-rules 24 --no-pixels --kind things --seed 601
 
 events-pixels: $(STAMP)
 	$(EVALUATE) --scenes 12 --random-rules 840

@@ -35,6 +35,10 @@ class Backdrop:
         self._edges: F32 = np.zeros(shape, np.float32)  # of the picture without passers-by
         self._in_view_s: F32 = np.zeros(shape, np.float32)
         self._other: F32 = np.zeros((3, *shape), np.float32)
+        self._before: F32 = np.full(
+            (3, *shape), np.inf, np.float32
+        )  # usual until a candidate was accepted
+        self._last: F32 = np.zeros((3, *shape), np.float32)  # when nobody stood before it
         self._unlike_s: F32 = np.zeros(shape, np.float32)
         self._hidden_s: F32 = np.zeros(shape, np.float32)
         self.age_s: F32 = np.zeros(shape, np.float32)
@@ -59,15 +63,19 @@ class Backdrop:
         self._in_view_s += np.where(free, np.float32(step_s), np.float32(0.0))
         self.age_s[same] += step_s
         self.age_s[usual] = np.maximum(self.age_s[usual] - 2.0 * step_s, 0.0)
-        self._unlike_s[other & ~same] += step_s
+        new = other & ~same
+        steady = self._stays(colour, self._last, new)
+        self._unlike_s[new] = np.where(steady, self._unlike_s[new], 0.0) + step_s
+        np.copyto(self._last, colour, where=free)
         self._unlike_s[same | usual] = 0.0  # while somebody is before it, nothing is known
         self._hidden_s = np.where(free | (self.age_s == 0), 0.0, self._hidden_s + step_s).astype(
             np.float32
         )
         self.age_s[self._hidden_s > HIDDEN_S] = 0.0
         begun = self._unlike_s >= UNLIKE_S
+        stays = self._stays(colour, self._other, begun)
+        self.age_s[begun] = self._unlike_s[begun] + np.where(stays, self.age_s[begun], 0.0)
         self._other[:, begun] = colour[:, begun]
-        self.age_s[begun] = self._unlike_s[begun]
         self._unlike_s[begun] = 0.0
         seen = same | usual
         self._edges[seen] += 0.2 * (glance.edges[seen] - self._edges[seen])
@@ -77,6 +85,7 @@ class Backdrop:
 
     def accept(self, cells: Bool) -> None:
         """Take the candidates of these cells for usual."""
+        self._before[:, cells] = self._usual[:, cells]
         self._usual[:, cells] = self._other[:, cells]
         self._usual_edges[cells] = self._edges[cells]
         self.usual_s[cells] = self.age_s[cells]
@@ -85,6 +94,14 @@ class Backdrop:
     def forget(self, cells: Bool) -> None:
         """Give up the candidates of these cells, and of those beside them."""
         self.age_s[grown(grown(cells))] = 0.0
+
+    def is_as_before(self, cells: Bool) -> Bool:
+        """Where candidates have the colour that was usual before the last was accepted, (N,)."""
+        return _alike(self._other[:, cells], self._before[:, cells])
+
+    def levels(self, cells: Bool) -> F32:
+        """By how many grey levels the candidates of these cells differ from what is usual, (N,)."""
+        return np.asarray(np.abs(self._other[:, cells] - self._usual[:, cells]).max(axis=0))
 
     def outline_gain(self, cells: Bool) -> float:
         """How much steeper the slopes around a candidate are than they were without it.
@@ -97,24 +114,29 @@ class Backdrop:
     def contrast_gain(self, cells: Bool) -> float:
         """How much more a candidate differs from what is around it than what it replaced did.
 
-        Of the border's contrasts the lower quartile, before and after each: high where an outline is
+        Of the border's contrasts the lower decile, before and after each: high where an outline is
         closed, so that neither a line on the ground nor a post that a thing hides decides.
         """
         now = np.where(self.age_s > 0, self._other, self._usual)
         sides = []
         for down, across in ((0, 2), (0, -2), (2, 0), (-2, 0)):  # what is between is a mixture
-            beside = _moved(cells, down, across) & ~cells
-            sides.append((_moved(beside, -down, -across), beside))
+            beside = moved(cells, down, across) & ~cells
+            sides.append((moved(beside, -down, -across), beside))
         return _closed_contrast(now, sides) - _closed_contrast(self._usual, sides)
 
     def is_shade(self) -> Bool:
         """Where a cell's candidate is its usual colour in another light: shadows, and what they leave."""
-        factor = np.log((self._other + 4.0) / (self._usual + 4.0))
-        middle = factor.mean(axis=0)
-        alike = factor.max(axis=0) - factor.min(axis=0) < SHADE_SPREAD
-        bounded = np.abs(middle) < np.log(SHADE_FACTOR)
-        other_slope = np.abs(self._edges - self._usual_edges * np.exp(middle))
-        return np.asarray(alike & bounded & (other_slope < SHADE_SLOPE))
+        factor = np.exp(_log_factor(self._other, self._usual).mean(axis=0))
+        other_slope = np.abs(self._edges - self._usual_edges * factor)
+        return np.asarray(_relit(self._other, self._usual) & (other_slope < SHADE_SLOPE))
+
+    def _stays(self, colour: F32, before: F32, where: Bool) -> Bool:
+        """Which cells, of ``where``, have the colour of before, be it that a shadow came or went, (N,).
+
+        What is the usual colour in another light is a shadow itself, and then only the same is the same.
+        """
+        now, then = colour[:, where], before[:, where]
+        return _alike(now, then) | (_relit(now, then) & ~_relit(now, self._usual[:, where]))
 
     def _learn(self, colour: F32, edges: NDArray[np.uint8], where: Bool, step_s: float) -> None:
         share = np.maximum(step_s / MEMORY_S, step_s / (self._in_view_s + step_s)) * where
@@ -127,7 +149,8 @@ class Backdrop:
         """The light's change since the usual colours, by channel; 1 where it cannot be told."""
         if where.sum() < 0.1 * where.size:
             return np.ones(3, np.float32)
-        ratio = (colour[:, where] + 4.0) / (self._usual[:, where] + 4.0)
+        where = where[::2, ::2]  # a quarter of the cells tells a median to a thousandth
+        ratio = (colour[:, ::2, ::2][:, where] + 4.0) / (self._usual[:, ::2, ::2][:, where] + 4.0)
         gain = np.exp(np.clip(np.log(np.median(ratio, axis=1)), -MOST_GAIN, MOST_GAIN))
         return np.asarray(gain, np.float32)
 
@@ -147,27 +170,45 @@ def regions(cells: Bool) -> list[Bool]:
 
 def grown(cells: Bool) -> Bool:
     """The mask with its eight neighbours."""
-    padded = np.pad(cells, 1)
-    across = padded[:, :-2] | padded[:, 1:-1] | padded[:, 2:]
-    return np.asarray(across[:-2] | across[1:-1] | across[2:])
+    across = cells.copy()
+    across[:, 1:] |= cells[:, :-1]
+    across[:, :-1] |= cells[:, 1:]
+    down = across.copy()
+    down[1:] |= across[:-1]
+    down[:-1] |= across[1:]
+    return down
 
 
-def _moved(cells: Bool, down: int, across: int) -> Bool:
+def moved(cells: Bool, down: int, across: int) -> Bool:
     """The mask moved by so many cells; what leaves the picture is lost."""
     rows, columns = cells.shape
-    moved = np.zeros_like(cells)
-    moved[max(down, 0) : rows + min(down, 0), max(across, 0) : columns + min(across, 0)] = cells[
+    there = np.zeros_like(cells)
+    there[max(down, 0) : rows + min(down, 0), max(across, 0) : columns + min(across, 0)] = cells[
         max(-down, 0) : rows - max(down, 0), max(-across, 0) : columns - max(across, 0)
     ]
-    return moved
+    return there
 
 
 def _closed_contrast(colour: F32, sides: list[tuple[Bool, Bool]]) -> float:
-    """The lower quartile of how much colours differ between the cells of a border and those beside them."""
+    """The lower decile of how much colours differ between the cells of a border and those beside them."""
     differences = [
         np.abs(colour[:, inner] - colour[:, beside]).max(axis=0) for inner, beside in sides
     ]
-    return float(np.quantile(np.concatenate(differences), 0.25))
+    return float(np.quantile(np.concatenate(differences), 0.1))
+
+
+def _log_factor(now: F32, before: F32) -> F32:
+    """The natural logarithm of how much lighter each channel has become."""
+    return np.asarray(np.log((now + 4.0) / (before + 4.0)))
+
+
+def _relit(now: F32, before: F32) -> Bool:
+    """Where colours, (3, ...), differ as by another light: in all channels by about the same factor."""
+    factor = _log_factor(now, before)
+    spread = factor.max(axis=0) - factor.min(axis=0)
+    return np.asarray(
+        (spread < SHADE_SPREAD) & (np.abs(factor.mean(axis=0)) < np.log(SHADE_FACTOR))
+    )
 
 
 def _alike(colour: F32, other: F32) -> Bool:

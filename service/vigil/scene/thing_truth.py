@@ -31,10 +31,10 @@ Moments = Sequence[tuple[float, Sequence[SceneObject]]]
 Box = tuple[float, float, float, float]
 Told = tuple[str, float, int, bool]  # type, time, object, whether it must be told
 
-SURE_CELLS, SURE_LEVELS = 9, 22.0  # the rule's page says 6 cells, 16 grey levels
+SURE_CELLS, SURE_LEVELS = 9, 22.0  # the rule's page says 7 cells, 16 grey levels
 POSSIBLE_CELLS, POSSIBLE_LEVELS = 4, 11.0
 NOTICED_LEVELS = 16.0
-SURE_OUTLINE = 5.0  # grey levels; the rule's least is 3
+SURE_OUTLINE = 5.0  # grey levels
 SURE_WITHIN = 0.85  # of its cells, in the rule's area
 TIGHT, WIDE = 0.0, 0.2  # of a box, around it, that is not in view
 FIRST_CELLS = 0.2  # of a thing's; when so many have been in view for long enough it is surely due

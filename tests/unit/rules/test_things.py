@@ -199,6 +199,13 @@ def test_light_that_changes_is_no_thing(place):
     assert film.events() == []
 
 
+def test_what_was_not_told_when_it_came_is_not_missed_when_it_goes(place):
+    rule = StationaryRule(rule_id="a", duration_s=DURATION_S, left=False)
+    assert Film(place).show(5).show(12, bag=True).show(12).events(rule) == []
+    taken = Film(place).show(6, bag=True).show(12)
+    assert kinds(taken.events(rule)) == [("object.removed", "new")]
+
+
 def test_only_what_is_asked_for(place):
     elsewhere = (Point(0.6, 0.0), Point(1.0, 0.0), Point(1.0, 1.0), Point(0.6, 1.0))
     film = Film(place).show(5).show(12, bag=True)
@@ -209,3 +216,54 @@ def test_only_what_is_asked_for(place):
         StationaryRule(rule_id="a", duration_s=30.0),
     ):
         assert film.events(rule) == []
+
+
+def test_a_place_that_is_uncovered_in_the_shadow_of_a_passer_is_empty_from_then_on(place):
+    film = Film(place).show(6, bag=True)
+    bare, shaded = film.place, film.shade(200, 130, 270, 200).place
+    film.show(2)
+    film.place = bare
+    told = film.show(12).events()
+    assert not np.array_equal(bare, shaded)
+    assert kinds(told) == [("object.removed", "new")]
+    assert told[0][3].occurred_at_s == pytest.approx(moment(6.0 + DURATION_S).utc_s, abs=0.7)
+
+
+def test_the_second_of_a_shadow_before_a_thing_comes_is_not_the_things(place):
+    film = Film(place).show(5)
+    bare = film.place
+    film.shade(200, 130, 270, 200).show(0.8)
+    film.place = bare
+    told = film.show(12, bag=True).events()
+    assert kinds(told) == [("object.left", "new")]
+    assert told[0][3].occurred_at_s == pytest.approx(moment(5.8 + DURATION_S).utc_s, abs=0.3)
+
+
+def test_a_thing_that_is_put_beside_another_later_is_told_too(place):
+    film = Film(place).show(5).show(8, bag=True)
+    film.place = film.place.copy()
+    cv2.rectangle(film.place, (247, 146), (272, 184), (30, 120, 30), -1)
+    told = film.show(10, bag=True).events()
+    assert kinds(told) == [("object.left", "new")] * 2
+    assert told[1][3].occurred_at_s == pytest.approx(moment(13.0 + DURATION_S).utc_s, abs=0.5)
+
+
+def test_what_is_seen_above_and_below_a_rail_is_one_thing(place):
+    rail = (130, 168), (380, 184)
+    cv2.rectangle(railed := place.copy(), *rail, (40, 70, 110), -1)
+    film = Film(railed).show(5)
+    film.place = railed.copy()
+    cv2.rectangle(film.place, (230, 150), (262, 204), (30, 30, 160), -1)
+    cv2.rectangle(film.place, *rail, (40, 70, 110), -1)
+    assert kinds(film.show(12).events()) == [("object.left", "new")]
+
+
+def test_a_thing_that_hides_steep_lines_has_been_left_all_the_same(place):
+    """Its outline is hardly steeper than they were, but it stands out nearly all around."""
+    striped = place.copy()
+    for x in range(206, 262, 6):
+        cv2.line(striped, (x, 140), (x, 190), (250, 250, 250), 2)
+    film = Film(striped).show(5)
+    film.place = striped.copy()
+    cv2.rectangle(film.place, (210, 146), (256, 184), (30, 30, 160), -1)
+    assert kinds(film.show(12).events()) == [("object.left", "new")]
