@@ -20,7 +20,7 @@ from vigil.scene.thing_truth import ThingLook, cells_of
 from vigil.scene.truth import TruthEvent, truth_events
 from vigil.spec import Rule
 
-REVISION = 2  # raised whenever the same seed comes to give another scene: kept films are then stale
+REVISION = 3  # raised whenever the same seed comes to give another scene: kept films are then stale
 
 
 @dataclass(frozen=True, slots=True)

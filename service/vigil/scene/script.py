@@ -17,6 +17,8 @@ KINDS = ("demo", "street", "avenue", "plaza", "yard", "hall")
 HALTS = "halts"  # a yard where everybody stops for a while; detectors do not learn from it
 THINGS = "things"  # people put things down and take things away; detectors do not learn from it
 LAST_HALT_S = 12.0  # nobody comes to halt so near the end
+PERSON_REACH_M = 0.4
+PARKED_REACH_M = {"car": 2.4, "van": 2.8, "truck": 4.5, "motorcycle": 1.1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,12 @@ class Stage:
 
 def write_script(kind: str, stage: Stage, rng: np.random.Generator) -> list[Actor]:
     """The actors of a scene of a kind, in order of their entrance."""
-    writer = {"demo": _visitors, HALTS: _waiters, THINGS: _strollers}.get(kind, _passers)
-    casts = [(person(rng, stage.palette, vigour=vigour), way) for vigour, way in writer(stage, rng)]
-    casts += _parkers(stage, rng) if kind == HALTS else []
+    writer = {"demo": _visitors, THINGS: _strollers}.get(kind, _passers)
+    if kind == HALTS:
+        casts = _stays(stage, rng)
+    else:
+        ways = writer(stage, rng)
+        casts = [(person(rng, stage.palette, vigour=vigour), way) for vigour, way in ways]
     casts += _carriers(stage, rng) if kind == THINGS else []
     casts += _traffic(stage, rng, every_s=7.0 if kind == "demo" else 4.0)
     casts.sort(key=lambda cast: cast[1].start_s)
@@ -128,20 +133,44 @@ def _passers(stage: Stage, rng: np.random.Generator) -> list[tuple[float, Journe
     return ways
 
 
-def _waiters(stage: Stage, rng: np.random.Generator) -> list[tuple[float, Journey]]:
-    """People who come in, stand for a while, and go on, one every 3 s."""
-    starts_s = np.arange(0.3, stage.duration_s - LAST_HALT_S, 3.0)
-    return [(1.0, _stop(stage, rng, float(start_s), speed_mps=1.35)) for start_s in starts_s]
+def _stays(stage: Stage, rng: np.random.Generator) -> list[tuple[Figure, Journey]]:
+    """People who come in, stand for a while, and go on, one every 3 s, and vehicles that do, one every 5 s.
 
-
-def _parkers(stage: Stage, rng: np.random.Generator) -> list[tuple[Figure, Journey]]:
-    """Vehicles that do the same, one every 5 s."""
-    cast = []
+    Each stands at a place of its own, and who finds none does not come: bodies that stand in one
+    another are nothing that a camera sees.
+    """
+    cast: list[tuple[Figure, Journey]] = []
+    taken: list[tuple[F32, float]] = []  # where somebody stands, and how far around it they reach
+    for start_s in np.arange(0.3, stage.duration_s - LAST_HALT_S, 3.0):
+        way = _clear_stop(stage, rng, taken, float(start_s), speed_mps=1.35, reach_m=PERSON_REACH_M)
+        if way is not None:
+            cast.append((person(rng, stage.palette), way))
     for start_s in np.arange(0.9, stage.duration_s - LAST_HALT_S, 5.0):
-        kind = str(rng.choice(["car", "van", "truck", "motorcycle"], p=[0.6, 0.15, 0.1, 0.15]))
-        way = _stop(stage, rng, float(start_s), speed_mps=float(rng.uniform(3.0, 6.0)))
-        cast.append((rolling(kind, rng, stage.palette, lit=stage.look.night), way))
+        kind = str(rng.choice(list(PARKED_REACH_M), p=[0.6, 0.15, 0.1, 0.15]))
+        speed_mps, reach_m = float(rng.uniform(3.0, 6.0)), PARKED_REACH_M[kind]
+        way = _clear_stop(stage, rng, taken, float(start_s), speed_mps=speed_mps, reach_m=reach_m)
+        if way is not None:
+            cast.append((rolling(kind, rng, stage.palette, lit=stage.look.night), way))
     return cast
+
+
+def _clear_stop(
+    stage: Stage,
+    rng: np.random.Generator,
+    taken: list[tuple[F32, float]],
+    start_s: float,
+    *,
+    speed_mps: float,
+    reach_m: float,
+) -> Journey | None:
+    """A stop at a place that reaches no other's, which is then taken; None if 24 drafts have none."""
+    for _ in range(24):
+        way = _stop(stage, rng, start_s, speed_mps=speed_mps)
+        at_m = np.asarray(way.place(np.array([way.halt_s]))[0], np.float32)
+        if all(np.linalg.norm(at_m - other) >= reach_m + reach for other, reach in taken):
+            taken.append((at_m, reach_m))
+            return way
+    return None
 
 
 def _strollers(stage: Stage, rng: np.random.Generator) -> list[tuple[float, Journey]]:
