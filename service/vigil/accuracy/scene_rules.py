@@ -25,7 +25,7 @@ from vigil.spec import (
     StationaryRule,
     ZoneRule,
 )
-from vigil.tracking import Tracker
+from vigil.tracking import Tracker, TrackerSettings, kinds_of
 from vigil.vision.glance import Glancer
 from vigil.vision.letterbox import Letterbox
 
@@ -155,7 +155,7 @@ class TrueBoxes:
         self._classes = class_names
         self._glancer = Glancer()
         self._frames = 0
-        self._tracker = Tracker()
+        self._tracker = Tracker(TrackerSettings(class_kinds=kinds_of(class_names)))
         self._rules = RuleSet(rules, stream_id="truth", run=1, class_names=class_names, labels={})
         self._last: Moment | None = None
         self.events: list[Event] = []

@@ -16,7 +16,7 @@ from vigil.host.second_stage import SecondStages
 from vigil.rules import Moment, RuleSet
 from vigil.rules.usual import Baseline, Sample
 from vigil.spec import MotionGate, StreamSpec
-from vigil.tracking import Tracker, TrackerSettings
+from vigil.tracking import Tracker, TrackerSettings, kinds_of
 from vigil.vision.glance import Glancer
 from vigil.vision.letterbox import Letterbox
 
@@ -27,6 +27,7 @@ class Thresholds:
 
     by_class: np.ndarray[tuple[int], np.dtype[np.float32]]  # (C,); inf for classes not asked for
     asked: bool = False  # a client named the least score: nothing below it counts for anything
+    kinds: tuple[int, ...] = ()  # by class, for the tracker
 
     @classmethod
     def of(
@@ -42,7 +43,9 @@ class Thresholds:
             (min_score or threshold) if not classes or name in classes else np.inf
             for name, threshold in zip(model_classes, model_thresholds, strict=True)
         ]
-        return cls(np.array(values, np.float32), asked=min_score > 0.0)
+        return cls(
+            np.array(values, np.float32), asked=min_score > 0.0, kinds=kinds_of(model_classes)
+        )
 
     def reached(self, found: Detections) -> NDArray[np.bool_]:
         """Which detections, (N,), reach their class's threshold."""
@@ -58,7 +61,9 @@ class Thresholds:
 
     def tracker_settings(self) -> TrackerSettings:
         """Tracks begin above their class's threshold and go on at it, or below where that fits well."""
-        settings = TrackerSettings(class_thresholds=tuple(self.by_class.tolist()))
+        settings = TrackerSettings(
+            class_thresholds=tuple(self.by_class.tolist()), class_kinds=self.kinds
+        )
         return replace(settings, faint=1.0) if self.asked else settings
 
 

@@ -17,6 +17,7 @@ class Candidate:
     class_id: int
     sure: bool  # it may bring back a lost track, or confirm a new one
     faint: bool  # it does not count by itself
+    stays: bool  # it may begin a track that is doubtful until it stands
     begins: bool  # it may begin a track
     taken: bool = False  # it is a track's
 
@@ -35,6 +36,11 @@ class Life:
     seen_s: float
     hits: int = 1  # detections so far
     confirmed: bool = False
+    doubtful: bool = False  # nothing reached its start score: only who stands is confirmed
+    sure_s: float = 0.0  # when last detected not just faintly
+    rest: tuple[float, float] = (0.0, 0.0)  # the place that it has stayed near
+    rest_s: float = 0.0  # since when
+    stands: bool = False  # it did when it was last seen
     votes: dict[int, float] = field(default_factory=dict)  # scores summed by class, fading
 
     def note(self, found: Candidate, *, frame: int, time_s: float) -> None:
@@ -48,6 +54,22 @@ class Life:
         self.score = found.score
         self.seen_frame, self.seen_s = frame, time_s
         self.hits += 1
+        if not found.faint:
+            self.sure_s = time_s
+
+    def settle(self, *, still: float, still_s: float) -> None:
+        """See whether it stands: for ``still_s`` it has been within ``still`` of its size of one place."""
+        (x, y), (rest_x, rest_y) = self.motion.centre.place, self.rest
+        off_x, off_y = x - rest_x, y - rest_y
+        if off_x * off_x + off_y * off_y > still * still * self.motion.area:
+            self.rest, self.rest_s = (x, y), self.seen_s
+        self.stands = self.seen_s - self.rest_s >= still_s
+
+    def begin_again(self, found: Candidate) -> None:
+        """What was doubtful has reached its start score: this is its first detection that counts."""
+        self.doubtful = False
+        self.born_s, self.hits = self.seen_s, 1
+        self.votes = {found.class_id: found.score}
 
     def value(self, frame: int) -> Track:
         """The track as it stands after the frame of that number."""

@@ -106,6 +106,10 @@ class Motion:
         self.centre.correct(cx, cy, variance=variance)
         self.size.correct(width, height, variance=variance)
 
+    def rest(self) -> None:
+        """Go nowhere while unseen."""
+        self.centre.speed = self.size.speed = (0.0, 0.0)
+
     def spread(self, noise: Noise) -> float:
         """Standard deviation of where a detection is expected, in sizes of the box."""
         return math.sqrt(self.centre.var_place / self.area + noise.measured)

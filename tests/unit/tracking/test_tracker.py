@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.unit.tracking.scenes import boxes_at, confirmed, detected, wanderers
 from vigil.data import Detections, TrackState
-from vigil.tracking import Tracker, TrackerSettings
+from vigil.tracking import Tracker, TrackerSettings, kinds_of
 
 
 def follow(detections, *, step_s=0.2, tracker=None):
@@ -257,3 +257,111 @@ def test_ten_objects_cost_a_fraction_of_a_millisecond():
         follow(scene.detections)
         best_s = min(best_s, (time.thread_time() - begun_s) / 100)
     assert best_s < 0.0004
+
+
+KINDS = kinds_of(("person", "bicycle", "car", "motorcycle", "bus", "truck"))
+KNOWN = TrackerSettings(class_thresholds=(0.4,) * 6, class_kinds=KINDS)
+
+
+def standing(frames=8, *, settings=KNOWN, box=(0.45, 0.3, 0.55, 0.6), class_id=0):
+    """A tracker that has seen one object stand."""
+    tracker = Tracker(settings)
+    follow([detected([box], score=0.8, class_id=class_id)] * frames, tracker=tracker)
+    return tracker
+
+
+def test_a_car_is_no_person_however_near_it_is():
+    tracker = standing(class_id=0)
+    car = detected([(0.43, 0.3, 0.57, 0.6)], score=0.9, class_id=2)
+    tracks = tracker.advance(car, time_s=1.6)
+    assert [(track.track_id, track.state) for track in tracks] == [
+        (1, TrackState.LOST),
+        (2, TrackState.TENTATIVE),
+    ]
+
+
+def test_types_of_vehicles_are_taken_for_each_other_faint_ones_too():
+    tracker = standing(class_id=2)
+    for n, score in enumerate((0.9, 0.2)):
+        found = detected([(0.45, 0.3, 0.55, 0.6)], score=score, class_id=5)
+        (track,) = tracker.advance(found, time_s=1.6 + 0.2 * n)
+        assert (track.track_id, track.state) == (1, TrackState.CONFIRMED)
+
+
+def test_a_class_that_is_not_known_may_be_any():
+    settings = TrackerSettings(class_thresholds=(0.4,) * 2, class_kinds=kinds_of(("person", "dog")))
+    tracker = standing(settings=settings)
+    found = detected([(0.45, 0.3, 0.55, 0.6)], score=0.9, class_id=1)
+    assert [track.track_id for track in tracker.advance(found, time_s=1.6)] == [1]
+
+
+def test_faint_detections_bring_back_who_stood_there_and_nobody_else():
+    for frames, state in ((8, TrackState.CONFIRMED), (3, TrackState.LOST)):
+        tracker = standing(frames)
+        at_s = 0.2 * frames
+        tracker.advance(Detections.empty(), time_s=at_s)
+        found = detected([(0.45, 0.3, 0.55, 0.6)], score=0.15)
+        (track,) = tracker.advance(found, time_s=at_s + 0.2)
+        assert (track.track_id, track.state) == (1, state)
+
+
+def test_faint_detections_keep_nobody_for_ever():
+    tracker = standing()
+    found = detected([(0.45, 0.3, 0.55, 0.6)], score=0.15)
+    alive = [len(tracker.advance(found, time_s=1.6 + 0.2 * n)) for n in range(80)]
+    lasts = KNOWN.faint_s + KNOWN.lost_s
+    assert alive[:50] == [1] * 50
+    assert not any(alive[int(lasts / 0.2) + 2 :])
+
+
+def test_who_stands_keeps_a_faint_box_at_his_place_rather_than_a_sure_one_beside_it():
+    tracker = standing()
+    both = [(0.45, 0.3, 0.55, 0.6), (0.52, 0.25, 0.62, 0.55)]
+    tracks = tracker.advance(detected(both, score=[0.3, 0.9]), time_s=1.6)
+    assert tracks[0].track_id == 1
+    np.testing.assert_allclose(tracks[0].xyxy, both[0], atol=0.01)
+
+
+def test_who_stands_does_not_leap():
+    for box, state in (
+        ((0.49, 0.3, 0.59, 0.6), TrackState.CONFIRMED),
+        ((0.54, 0.25, 0.64, 0.55), TrackState.LOST),  # 0.6 of its size in 0.2 s
+    ):
+        first, *_ = standing().advance(detected([box], score=0.9), time_s=1.6)
+        assert (first.track_id, first.state) == (1, state)
+
+
+def test_who_never_reaches_the_start_score_is_known_once_he_stands():
+    box = boxes_at(np.array([[0.5, 0.5]]))
+    steps = [detected(box, score=0.45)] * 8
+    frames = [bool(confirmed(tracks)) for tracks in follow(steps, tracker=Tracker(KNOWN))]
+    assert frames.index(True) == 4  # 0.8 s after the first
+    walks = [detected(b, score=0.45) for b in moving((0.2, 0.5), (0.1, 0.0), 12)]
+    assert not any(confirmed(tracks) for tracks in follow(walks, tracker=Tracker(KNOWN)))
+    gaps = [detected(box, score=0.45 if n % 3 else 0.35) for n in range(12)]
+    assert not any(confirmed(tracks) for tracks in follow(gaps, tracker=Tracker(KNOWN)))
+
+
+def test_who_reaches_the_start_score_later_begins_then():
+    box = boxes_at(np.array([[0.5, 0.5]]))
+    scores = [0.45, 0.45, 0.9, 0.9]
+    answers = follow([detected(box, score=s) for s in scores], tracker=Tracker(KNOWN))
+    assert [bool(confirmed(tracks)) for tracks in answers] == [False, False, False, True]
+    assert {track.track_id for tracks in answers for track in tracks} == {1}
+
+
+def test_a_doubtful_second_box_on_somebody_is_never_confirmed():
+    both = [(0.45, 0.3, 0.55, 0.6), (0.45, 0.3, 0.55, 0.45)]  # and his upper half
+    answers = follow([detected(both, score=[0.9, 0.45])] * 12, tracker=Tracker(KNOWN))
+    assert {len(confirmed(tracks)) for tracks in answers[2:]} == {1}
+
+
+def test_feet_behind_somebody_stay_where_they_are():
+    tracker = standing()
+    upper, passer = (0.45, 0.3, 0.55, 0.5), (0.46, 0.45, 0.54, 0.8)
+    for n in range(5):
+        found = detected([upper, passer], score=[0.7, 0.9])
+        first, *_ = tracker.advance(found, time_s=1.6 + 0.2 * n)
+        np.testing.assert_allclose(first.xyxy, (0.45, 0.3, 0.55, 0.6), atol=0.005)
+    alone, *_ = tracker.advance(detected([upper], score=0.7), time_s=2.6)
+    assert alone.xyxy[3] < 0.59
