@@ -44,6 +44,20 @@ def test_everybody_in_a_scene_of_halts_stands_for_a_while() -> None:
         assert 3.9 <= (steps < 1e-6).sum() * 0.04 <= 14.2
 
 
+@pytest.mark.parametrize("seed", [2, 3])
+def test_nobody_in_a_scene_of_halts_stands_in_somebody_else(seed: int) -> None:
+    scene = Scene(seed, duration_s=40.0, kind=HALTS)
+    least_m = {"person": 0.4, "motorcycle": 1.1, "car": 2.4, "truck": 2.8}
+    places = [
+        (actor.journey.place(np.array([actor.journey.halt_s]))[0], least_m[actor.figure.classes[0]])
+        for actor in scene.actors
+    ]
+    assert len(places) >= 12
+    for index, (at_m, reach_m) in enumerate(places):
+        for other_m, other_reach_m in places[:index]:
+            assert np.linalg.norm(at_m - other_m) >= reach_m + other_reach_m - 0.01
+
+
 def test_tracker_and_rules_say_of_true_boxes_what_truth_says() -> None:
     """Somebody walks from left to right through a zone that is a one-way street the other way."""
     scene = Scene(3, duration_s=20.0, kind="plaza")

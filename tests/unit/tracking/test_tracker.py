@@ -309,9 +309,8 @@ def test_faint_detections_keep_nobody_for_ever():
     tracker = standing()
     found = detected([(0.45, 0.3, 0.55, 0.6)], score=0.15)
     alive = [len(tracker.advance(found, time_s=1.6 + 0.2 * n)) for n in range(80)]
-    lasts = KNOWN.faint_s + KNOWN.lost_s
     assert alive[:50] == [1] * 50
-    assert not any(alive[int(lasts / 0.2) + 2 :])
+    assert not any(alive[67:])  # after 10 s of faint ones, and 3 s of waiting
 
 
 def test_who_stands_keeps_a_faint_box_at_his_place_rather_than_a_sure_one_beside_it():
