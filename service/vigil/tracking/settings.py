@@ -38,10 +38,6 @@ class TrackerSettings:
     start_score: float = 0.45  # from here on it may begin a track
     still: float = 0.25  # of its size: what stays so near to one place stands there
     still_s: float = 0.8  # once it has stayed for so long
-    doubtful_hits: int = (
-        4  # so many detections confirm a track that begins below its start score and stands
-    )
-    doubtful_gap_s: float = 0.25  # it is not awaited for longer: one frame at 5 a second
     confirm_hits: int = 2  # a track is confirmed after this many detections
     confirm_s: float = 0.15  # and this long after the first
     confirm_score: float = 1.3  # and once their scores, fading by VOTE_MEMORY, add up to this
@@ -63,9 +59,7 @@ class TrackerSettings:
     most_tracks: int = 512  # bounds memory: no track begins beyond it
     noise: MotionNoise = field(default_factory=MotionNoise)
     class_thresholds: tuple[float, ...] = ()  # by class; in place of the three scores, where given
-    class_kinds: tuple[
-        int, ...
-    ] = ()  # by class, see `kinds_of`; of classes without one nothing is known
+    class_kinds: tuple[int, ...] = ()  # by class, see `kinds_of`; none: any may be any
 
     def levels(self) -> F32:
         """Faint, low, high, doubtful and start score by class, (5, C); those beyond have the last's.
