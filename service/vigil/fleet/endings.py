@@ -14,7 +14,8 @@ LATE = f"; its last events were not on disk after {KEPT_S:g} s"
 async def kept_in_time(kept: Awaitable[None]) -> bool:
     """Wait until events are on disk or counted as lost, for KEPT_S at most; False where they are not."""
     try:
-        await asyncio.wait_for(kept, KEPT_S)
+        async with asyncio.timeout(KEPT_S):  # wait_for may lose a cancellation before Python 3.12
+            await kept
     except TimeoutError:
         return False
     return True

@@ -51,6 +51,21 @@ async def test_newer_news_of_a_stream_take_the_place_of_its_end(log: Log) -> Non
     assert log.shown == ["yard"]
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_an_end_that_is_due_is_shown_or_forgotten(turns: int) -> None:
+    """In whatever turn of the loop newer news come: a cancelled wait_for may go on, before Python 3.12."""
+    log = Log()
+    log.end("first")
+    await settle()
+    log.open.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    shown = list(log.shown)
+    log.endings.hold("first", log.kept, lambda late: log.shown.append("second" + late))
+    await settle()
+    assert log.shown == [*shown, "second"]
+
+
 async def test_a_disk_that_hangs_hides_no_end_for_long(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
