@@ -63,6 +63,7 @@ class Backdrop:
         self._in_view_s += np.where(free, np.float32(step_s), np.float32(0.0))
         self.age_s[same] += step_s
         self.age_s[usual] = np.maximum(self.age_s[usual] - 2.0 * step_s, 0.0)
+        # For a second it has to be the same colour: an owner's shadow is not his thing.
         new = other & ~same
         steady = self._stays(colour, self._last, new)
         self._unlike_s[new] = np.where(steady, self._unlike_s[new], 0.0) + step_s

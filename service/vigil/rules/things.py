@@ -122,13 +122,13 @@ class ThingsWatch:
 
     def _find(self, moment: Moment, seq: int) -> Iterator[Event]:
         """See which candidates have stood for long enough, are there now, and have nobody beside them."""
-        new = np.ones_like(self._within)
+        untold = np.ones_like(self._within)
         for thing in self._things:
-            new &= ~thing.cells
-        old = np.isfinite(self._due_s) & new
+            untold &= ~thing.cells
+        old = np.isfinite(self._due_s) & untold
         if not old.any():
             return
-        changed = (self._backdrop.age_s >= YOUNG_S - TOLERANCE_S) & new
+        changed = (self._backdrop.age_s >= YOUNG_S - TOLERANCE_S) & untold
         # Shadows neither join things nor begin them: a thing's is often in view before it is.
         clear = changed & ~self._backdrop.is_shade()
         for index, body in enumerate(regions(clear)):
