@@ -38,6 +38,9 @@ class TrackerSettings:
     start_score: float = 0.45  # from here on it may begin a track
     still: float = 0.25  # of its size: what stays so near to one place stands there
     still_s: float = 0.8  # once it has stayed for so long
+    doubtful: float = (
+        1.2  # of its class's threshold; from here on a detection may begin a track that stands
+    )
     confirm_hits: int = 2  # a track is confirmed after this many detections
     confirm_s: float = 0.15  # and this long after the first
     confirm_score: float = 1.3  # and once their scores, fading by VOTE_MEMORY, add up to this
@@ -69,7 +72,7 @@ class TrackerSettings:
         begins a good deal above and goes on at its class's. Measured on PETS with vigil-det-n in
         training (threshold 0.21), beginnings at 1.0 to 1.8 of it and least scores at 0.4 to 1.2, by
         MOTA and by precision and recall of 200 zones and lines. Fainter ones carry a track on only
-        where they lie, and what reaches its class's threshold and stays begins a track, too:
+        where they lie, and what is a little above its class's and stays begins a track, too:
         DECISIONS.md. Without class thresholds nothing is faint or doubtful.
         """
         if not self.class_thresholds:
@@ -78,5 +81,5 @@ class TrackerSettings:
             return np.array([[low], [low], [self.high_score], [start], [start]], np.float32)
         least = np.array(self.class_thresholds, np.float32)
         start = np.minimum(1.4 * least, 0.5 * (1.0 + least))
-        levels = (self.faint * least, least, 0.9 * start, least, start)
+        levels = (self.faint * least, least, 0.9 * start, self.doubtful * least, start)
         return np.stack(levels).astype(np.float32)
