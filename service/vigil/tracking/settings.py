@@ -37,7 +37,7 @@ class TrackerSettings:
     high_score: float = 0.4  # from here on a detection may bring back a lost track
     start_score: float = 0.45  # from here on it may begin a track
     still: float = 0.25  # of its size: what stays so near to one place stands there
-    still_s: float = 0.8  # once it has stayed for so long
+    still_s: float = 1.2  # once it has stayed for so long
     doubtful: float = (
         1.2  # of its class's threshold; from here on a detection may begin a track that stands
     )

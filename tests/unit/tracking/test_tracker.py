@@ -334,7 +334,7 @@ def test_who_never_reaches_the_start_score_is_known_once_he_stands():
     box = boxes_at(np.array([[0.5, 0.5]]))
     steps = [detected(box, score=0.5)] * 8
     frames = [bool(confirmed(tracks)) for tracks in follow(steps, tracker=Tracker(KNOWN))]
-    assert frames.index(True) == 4  # 0.8 s after the first
+    assert frames.index(True) == 6  # 1.2 s after the first
     walks = [detected(b, score=0.5) for b in moving((0.2, 0.5), (0.1, 0.0), 12)]
     assert not any(confirmed(tracks) for tracks in follow(walks, tracker=Tracker(KNOWN)))
     hardly = [
