@@ -73,7 +73,7 @@ events-boxes: $(STAMP)
 	$(EVALUATE) --scenes 24 --random-rules 500 --no-pixels
 
 events-halts: $(STAMP)
-	$(EVALUATE) --scenes 30 --random-rules 240 --no-pixels --kind halts
+	$(EVALUATE) --scenes 60 --random-rules 240 --no-pixels --kind halts
 
 events-things: $(STAMP)
 	$(EVALUATE) --scenes 100 --duration 60 --random-rules 24 --no-pixels --kind things --seed 601
