@@ -58,6 +58,17 @@ class _Halt:
         """Whether a foot point is at this place."""
         return math.dist(foot, (self.sum_x / self.count, self.sum_y / self.count)) <= radius
 
+    def may_be(self, subject: Subject, moment: Moment, radius: float) -> bool:
+        """Whether this halt is the subject's: it is the same track, or one that was last seen there.
+
+        Who is still seen, or was seen to go, is somebody else.
+        """
+        track, before = subject.track, self.subject.track
+        if track.track_id == before.track_id:
+            return True
+        gone = self.subject.seen_s >= moment.time_s or not self.is_near(self.subject.foot, radius)
+        return track.class_id == before.class_id and not gone
+
     def see(self, foot: Point, time_s: float, radius: float) -> bool:
         """Take a sighting; answers whether the object is still at its place."""
         if not self.is_near(foot, radius):
@@ -106,8 +117,8 @@ class LingeringWatch:
         """Begin a halt, or go on with the remembered one of this place."""
         subject = member.subject
         for halt in self._remembered:
-            same_class = halt.subject.track.class_id == subject.track.class_id
-            if same_class and halt.is_near(subject.foot, self._radius_of(subject)):
+            radius = self._radius_of(subject)
+            if halt.may_be(subject, moment, radius) and halt.is_near(subject.foot, radius):
                 self._remembered.remove(halt)
                 halt.subject, halt.back_s = subject, moment.time_s
                 if halt.episode is not None:

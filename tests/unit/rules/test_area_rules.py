@@ -14,6 +14,7 @@ from tests.unit.rules.walk import (
     track,
     walk,
 )
+from vigil.data import Phase
 from vigil.rules.schedule import Hours
 from vigil.spec import (
     AbsenceRule,
@@ -321,6 +322,19 @@ def test_who_passes_where_a_loiterer_has_just_left_is_not_told():
     frames += [()] * 20
     frames += [(track(place, track_id=2),) for place in [OUT] + [IN] * 5 + [OUT] * 5]
     assert play(rule_set(rule), frames) == []
+
+
+def test_people_who_stand_at_one_place_one_after_the_other_are_told_one_by_one():
+    """As at a counter: each is seen to go before the next one comes."""
+    rule = LoiteringRule(rule_id="l", polygon=MIDDLE, duration_s=4.0, radius=0.05)
+    frames = []
+    for track_id in (1, 2):
+        frames += [(track(place, track_id=track_id),) for place in [IN] * 30 + [OUT] * 5]
+    frames += [()] * 10
+    events = [event for _, event in play(rule_set(rule), frames)]
+    begun = [event for event in events if event.phase is Phase.NEW]
+    assert [event.track_id for event in begun] == [1, 2]
+    assert [happened_s(event) for event in begun] == pytest.approx([4.0, 7.0 + 4.0])
 
 
 def test_a_loiterer_whose_track_broke_is_still_one():
