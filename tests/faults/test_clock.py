@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.site import MARKER, Status, is_online
+from tests.support.site import MARKER, Status, happened_s, is_online
 from tests.support.videos import Clips
 from vigil.v1 import rules_pb2
 from vigil.v1.geometry_pb2 import Point
@@ -18,10 +18,6 @@ ZONE = rules_pb2.Rule(
     rule_id="all",
     zone=rules_pb2.ZoneRule(polygon=[Point(x=x, y=y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]),
 )
-
-
-def happened_s(event: Any) -> float:
-    return float(event.occurred_at.ToNanoseconds() / 1e9)
 
 
 @pytest.mark.planted(

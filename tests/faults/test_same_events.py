@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests.support import videos
-from tests.support.site import DOORS, MARKER, Site, Status
+from tests.support.site import DOORS, MARKER, Site, Status, happened_s
 from vigil.data import U8
 from vigil.scene.moving import Scene
 from vigil.v1 import rules_pb2, streams_pb2
@@ -76,7 +76,7 @@ def told(site: Site, name: str, path: Path, door: Any) -> list[Told]:
     site.add(name, path.as_uri(), rules=RULES, **fields)
     site.wait(name, lambda s: s.status.reason == Status.ENDED, timeout_s=120)
     assert site.get(name).status.run == 1, "it was not played in one run"
-    events = [(event, event.occurred_at.ToNanoseconds() / 1e9) for event in site.listed(name)]
+    events = [(event, happened_s(event)) for event in site.listed(name)]
     start_s = min(at_s for _, at_s in events)
     return [
         Told(event.type, event.rule_id, at_s - start_s)

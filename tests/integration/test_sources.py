@@ -11,7 +11,7 @@ import pytest
 from tests.support import videos
 from tests.support.errors import refusal
 from tests.support.http_camera import file_server, mjpeg_camera, refusing_camera
-from tests.support.site import DOORS, MARKER, Status, is_online, spec_of
+from tests.support.site import DOORS, MARKER, Status, happened_s, is_online, spec_of
 from tests.support.videos import Clips
 from vigil.v1 import rules_pb2, streams_pb2
 from vigil.v1.geometry_pb2 import Point
@@ -38,7 +38,7 @@ def test_a_file_in_real_time_takes_its_own_time(site: Any, clips: Clips) -> None
     site.wait("paced", ended)
     account = site.scrape().accounts()["paced"]
     assert account.read == 50
-    times = [marker.occurred_at.ToNanoseconds() / 1e9 for marker in site.listed("paced")]
+    times = [happened_s(marker) for marker in site.listed("paced")]
     assert len(times) == account.outcomes["analysed"]
     assert times[-1] - times[0] == pytest.approx(49 / 25, abs=0.05)
 

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from tests.support.errors import refusal
-from tests.support.site import MARKER, Status, is_online, spec_of
+from tests.support.site import MARKER, Status, happened_s, is_online, spec_of
 from tests.support.videos import Clips
 from tests.support.waiting import until
 from vigil.v1 import events_pb2, rules_pb2, streams_pb2
@@ -170,7 +170,7 @@ def test_four_running_streams_lose_no_frame_to_their_neighbours(site: Any, clips
         assert [event.event_seq for event in own] == list(
             range(own[0].event_seq, own[0].event_seq + len(own))
         )
-        times = [event.occurred_at.ToNanoseconds() / 1e9 for event in own]
+        times = [happened_s(event) for event in own]
         steps = [after - before for before, after in itertools.pairwise(times)]
         assert max(steps) < 0.3, f"{stream_id}: five frames a second, the largest step {steps}"
 

@@ -88,6 +88,11 @@ class Samples:
         return accounts
 
 
+def happened_s(event: events_pb2.Event) -> float:
+    """When it happened, UTC."""
+    return float(event.occurred_at.ToNanoseconds() / 1e9)
+
+
 class Site:
     """Entering it starts Redis and the service; the files under ``roots`` may be opened."""
 
