@@ -215,7 +215,8 @@ async def test_a_client_that_goes_away_closes_its_session(site: Site) -> None:
 async def test_a_call_that_opens_wrongly_is_refused(
     site: Site, first: pb.AnalyzeFramesRequest, field: str
 ) -> None:
-    call = AnalysisServiceStub(site.channel).AnalyzeFrames(iter([first]))
+    call = AnalysisServiceStub(site.channel).AnalyzeFrames()
+    await call.write(first)  # and no end of writing: it could meet the refusal
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call.read()
     assert caught.value.code() is Code.INVALID_ARGUMENT
