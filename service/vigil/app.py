@@ -217,6 +217,7 @@ async def _start(config: Config, stack: contextlib.AsyncExitStack, grace: _Grace
                 default_backend=CaptureBackend(config.capture.backend),
                 secrets=secrets,
                 model=manifest.name,
+                classes=manifest.classes,
                 classifiers={info.name: info.classes for info in classifiers},
                 snapshots=pictures is not None,
             ),

@@ -28,6 +28,10 @@ from vigil.spec import (
 
 SQUARE = (Point(0.0, 0.0), Point(1.0, 0.0), Point(1.0, 1.0), Point(0.0, 1.0))
 GROUND = (GroundPoint(0, 0), GroundPoint(9, 0), GroundPoint(9, 9), GroundPoint(0, 9))
+IN_A_LINE = (Point(0.1, 0.5), Point(0.3, 0.5), Point(0.6, 0.501), Point(0.9, 0.9))  # three of them
+GROUND_IN_A_LINE = tuple(GroundPoint(x, 0) for x in range(4))
+GROUND_CROSSED = (GROUND[0], GROUND[2], GROUND[1], GROUND[3])
+MIRRORED = tuple(reversed(GROUND))  # seen from below, say: speeds are the same
 EAST = {"start": Point(0.1, 0.5), "end": Point(0.9, 0.5)}
 OFFICE = Schedule(time_zone="Europe/Berlin", windows=(Window(days=(0, 4), start_s=0, end_s=6),))
 
@@ -44,6 +48,7 @@ def fields(rule):
         OccupancyRule(rule_id="r", polygon=SQUARE, below=3, duration_s=60),
         DirectionRule(rule_id="r", **EAST),
         SpeedRule(rule_id="r", calibration=SQUARE, ground=GROUND, above_m_per_s=9.0),
+        SpeedRule(rule_id="r", calibration=SQUARE, ground=MIRRORED, above_m_per_s=9.0),
         LoiteringRule(rule_id="r", duration_s=60),
         ParkingRule(rule_id="r", polygon=SQUARE, duration_s=600),
         IntrusionRule(rule_id="r"),
@@ -83,7 +88,21 @@ def test_sound_rules_are_accepted(rule):
             ),
             "speed.ground[3].x_m",
         ),
+        (
+            SpeedRule(rule_id="r", calibration=IN_A_LINE, ground=GROUND, above_m_per_s=1),
+            "speed.calibration",
+        ),
+        (
+            SpeedRule(rule_id="r", calibration=SQUARE, ground=GROUND_IN_A_LINE, above_m_per_s=1),
+            "speed.ground",
+        ),
+        (
+            SpeedRule(rule_id="r", calibration=SQUARE, ground=GROUND_CROSSED, above_m_per_s=1),
+            "speed.ground",
+        ),
         (CameraHealthRule(rule_id="r", duration_s=0.5), "camera_health.duration"),
+        (CameraHealthRule(rule_id="r", duration_s=300), "camera_health.duration"),
+        (OccupancyRule(rule_id="r", below=0), "occupancy.below"),
         (
             OccupancyRule(rule_id="r", above=Learnt(deviations=0.5)),
             "occupancy.above.learnt.deviations",
@@ -93,6 +112,7 @@ def test_sound_rules_are_accepted(rule):
         (TrafficRule(rule_id="r", points=SQUARE[:1], above=1.0), "traffic.points"),
         (TrafficRule(rule_id="r", points=SQUARE[:2], above=1.0, window_s=1), "traffic.window"),
         (StationaryRule(rule_id="r", duration_s=1), "stationary.duration"),
+        (StationaryRule(rule_id="r", duration_s=3601), "stationary.duration"),
         (StationaryRule(rule_id="r", duration_s=9, polygon=SQUARE[:2]), "stationary.polygon"),
         (LoiteringRule(rule_id="r", duration_s=0), "loitering.duration"),
         (LoiteringRule(rule_id="r", duration_s=9, radius=0), "loitering.radius"),
@@ -115,11 +135,26 @@ def test_sound_rules_are_accepted(rule):
             ),
             "absence.schedule.windows[0].end",
         ),
+        (
+            IntrusionRule(rule_id="r", schedule=Schedule(windows=(Window(start_s=86400.0),))),
+            "intrusion.schedule.windows[0].start",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_cannot_be_accepted_is_named(rule, field):
     assert field in fields(rule)
+
+
+def test_limits_are_said_in_full():
+    spec = StreamSpec(
+        stream_id="gate",
+        source=Source(uri="rtsp://camera/1"),
+        rules=(LoiteringRule(rule_id="r", duration_s=0.25),),
+    )
+    assert [each.description for each in violations(spec)] == [
+        "is 0.25; give 1 to 31622400 seconds"
+    ]
 
 
 VAN = Voted(classifier="type", classes=("van",))

@@ -56,6 +56,8 @@ class AnalysisService(analysis_pb2_grpc.AnalysisServiceServicer):
             raise NotServedYet(
                 f"model: only {self._model} is served by this version; leave model out"
             )
+        if wrong := list(self._reader.unknown("classes", request.classes)):
+            raise InvalidRequest(wrong)
         try:
             result = await self._fleet.detect_image(
                 request.image, min_score=request.min_score, classes=tuple(request.classes)

@@ -140,6 +140,11 @@ def _traffic(path: str, traffic: rules_pb2.TrafficRule) -> dict[str, Any]:
 
 def _direction(path: str, direction: rules_pb2.DirectionRule) -> dict[str, Any]:
     start = getattr(direction, "from")  # the contract's name, a keyword of Python's
+    absent = [name for name in ("from", "to") if not direction.HasField(name)]
+    if absent:
+        raise InvalidRequest(
+            [FieldViolation(f"{path}.{name}", "is absent; give a point") for name in absent]
+        )
     return {
         "polygon": points_from_messages(direction.polygon),
         "start": Point(start.x, start.y),

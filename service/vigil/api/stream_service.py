@@ -23,7 +23,7 @@ from vigil.errors import FieldViolation, InvalidRequest, NotKept, NotServedYet
 from vigil.fleet.contract import Fleet, Stream
 from vigil.fleet.policy import SourcePolicy
 from vigil.fleet.secrets import SecretReader
-from vigil.spec import CaptureBackend, Edge, StreamSpec, violations, votes_of
+from vigil.spec import CaptureBackend, Edge, ObjectRule, StreamSpec, violations, votes_of
 from vigil.v1 import streams_pb2, streams_pb2_grpc
 
 CHANGEABLE = frozenset(StreamSpec.__struct_fields__) - {"stream_id"}
@@ -39,15 +39,17 @@ class DefinitionReader:
         policy: SourcePolicy,
         default_backend: CaptureBackend,
         model: str,
+        classes: Sequence[str] = (),
         secrets: SecretReader | None = None,
         classifiers: Mapping[str, Sequence[str]] = MappingProxyType({}),
         snapshots: bool = False,
     ) -> None:
-        """``snapshots`` says whether the service keeps pictures of events."""
+        """``classes`` are the detector's, empty: any; ``snapshots``: the service keeps pictures of events."""
         self._policy = policy
         self._secrets = secrets or SecretReader()
         self._default_backend = default_backend
         self._model = model
+        self._classes = classes
         self.classifiers = classifiers  # name to classes, as loaded
         self._snapshots = snapshots
 
@@ -92,6 +94,7 @@ class DefinitionReader:
                 *_backend_violations(spec.source.backend),
                 *named,
                 *self._unloaded(spec),
+                *self._never_found(spec),
             )
             if re.split(r"[.\[]", violation.field, maxsplit=1)[0] in fields
         ]
@@ -107,6 +110,23 @@ class DefinitionReader:
                 "event_snapshots: this service keeps no pictures of events; set snapshots.enabled in its"
                 " configuration, or leave the field out"
             )
+
+    def unknown(self, field: str, classes: Sequence[str]) -> Iterator[FieldViolation]:
+        """Classes of objects that the detector does not know: whoever waits for one waits for ever."""
+        for index, label in enumerate(classes):
+            if self._classes and label not in self._classes:
+                known = ", ".join(self._classes)
+                yield FieldViolation(
+                    f"{field}[{index}]", f"{label!r} is no class of {self._model}; it has {known}"
+                )
+
+    def _never_found(self, spec: StreamSpec) -> Iterator[FieldViolation]:
+        yield from self.unknown("classes", spec.classes)
+        for index, stage in enumerate(spec.second_stages):
+            yield from self.unknown(f"second_stages[{index}].classes", stage.classes)
+        for index, rule in enumerate(spec.rules):
+            if isinstance(rule, ObjectRule):
+                yield from self.unknown(f"rules[{index}].classes", rule.classes)
 
     def _unloaded(self, spec: StreamSpec) -> Iterator[FieldViolation]:
         """Classifiers that the engine has not loaded, and classes that those that rules name do not have."""

@@ -80,15 +80,16 @@ class HealthWatch:
 
     def close(self, moment: Moment, reason: Reason) -> Iterator[Event]:
         """The rule or the run is over."""
-        for condition in self._conditions.values():
-            yield from condition.cease(moment, at_s=moment.time_s, reason=reason)
+        for check, condition in self._conditions.items():
+            told = self._rate.told() if check is CameraCheck.SLOW else {}
+            yield from condition.cease(moment, at_s=moment.time_s, reason=reason, **told)
 
     def _judge_rate(self, moment: Moment, glance: Glance) -> Iterator[Event]:
         condition = self._conditions.get(CameraCheck.SLOW)
         slow = self._rate.take(moment.time_s, glance.seq)
         if condition is None or slow is None:
             return
-        told = {"fps": round(self._rate.now, 2), "usual_fps": round(self._rate.usual, 2)}
+        told = self._rate.told()
         if slow < (SLOW_OVER if condition.is_open else SLOW):
             yield from condition.hold(moment, at_s=self._rate.since_s, **told)
         else:
@@ -252,6 +253,10 @@ class _Rate:
         self.since_s = 0.0  # when the window begins
         self.now = 0.0
         self.usual = 0.0
+
+    def told(self) -> dict[str, float]:
+        """What events say of it."""
+        return {"fps": round(self.now, 2), "usual_fps": round(self.usual, 2)}
 
     def take(self, time_s: float, seq: int) -> float | None:
         """The rate of the last window as a part of the usual; None before there is one."""

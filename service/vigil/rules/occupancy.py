@@ -6,7 +6,7 @@ Specifications: docs/rules/occupancy.md, docs/rules/absence.md.
 from collections.abc import Iterator
 from functools import partial
 
-from vigil.data import Event
+from vigil.data import Event, JsonScalar
 from vigil.rules.area import PLAIN_HYSTERESIS, Area, Departure, Member
 from vigil.rules.condition import Condition
 from vigil.rules.learning import LimitWatch
@@ -27,6 +27,7 @@ class OccupancyWatch:
         self._reporter = reporter
         self._frame = 0
         self._changed_s: float | None = None  # when somebody came or went last
+        self._told: dict[Edge, dict[str, JsonScalar]] = {}  # of the last frame
         self._limits = [
             (
                 LimitWatch(rule.rule_id, edge, limit, duration_s=rule.duration_s),
@@ -64,6 +65,7 @@ class OccupancyWatch:
             limit_watch.see(moment, count)
             limit = limit_watch.at(moment)
             told = {"count": count, "limit": None if limit is None else round(limit, 2)}
+            self._told[limit_watch.edge] = told
             if limit is not None and limit_watch.is_past(count, limit):
                 yield from condition.hold(moment, at_s=at_s, **told)
             else:
@@ -80,9 +82,8 @@ class OccupancyWatch:
     def close(self, moment: Moment, reason: Reason) -> Iterator[Event]:
         """End what is open."""
         for limit_watch, condition in self._limits:
-            yield from condition.cease(
-                moment, at_s=moment.time_s, reason=reason, limit=limit_watch.at(moment)
-            )
+            told = self._told.get(limit_watch.edge, {})
+            yield from condition.cease(moment, at_s=moment.time_s, reason=reason, **told)
 
     def _begin(self, edge: Edge) -> Episode:
         return self._reporter.scene_episode(

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from functools import partial
 
-from vigil.data import Event
+from vigil.data import Event, JsonScalar
 from vigil.rules.condition import Condition
 from vigil.rules.learning import LimitWatch
 from vigil.rules.line import LineWatch
@@ -35,6 +35,7 @@ class TrafficWatch:
         self._crossed_s: deque[float] = deque()
         self._since_s: float | None = None
         self._frame = 0
+        self._told: dict[Edge, dict[str, JsonScalar]] = {}  # of the last frame
         self._limits = [
             (
                 LimitWatch(rule.rule_id, edge, limit, duration_s=0.0),
@@ -71,13 +72,14 @@ class TrafficWatch:
             if whole:
                 limit_watch.see(moment, count)
             limit = limit_watch.at(moment)
+            told = {"count": count, "limit": None if limit is None else round(limit, 2)}
+            self._told[limit_watch.edge] = told
             known = limit is not None and (whole or limit_watch.edge is Edge.ABOVE)
             if known and limit is not None and limit_watch.is_past(count, limit):
-                told = {"count": count, "limit": round(limit, 2)}
                 yield from condition.hold(moment, at_s=moment.time_s, **told)
             else:
                 over = Reason.LEFT if limit_watch.edge is Edge.ABOVE else Reason.CAME
-                yield from condition.cease(moment, at_s=moment.time_s, reason=over, count=count)
+                yield from condition.cease(moment, at_s=moment.time_s, reason=over, **told)
 
     def resume(self, moment: Moment) -> Iterator[Event]:
         """What was open ends, and the window begins anew."""
@@ -89,8 +91,9 @@ class TrafficWatch:
 
     def close(self, moment: Moment, reason: Reason) -> Iterator[Event]:
         """End what is open."""
-        for _, condition in self._limits:
-            yield from condition.cease(moment, at_s=moment.time_s, reason=reason)
+        for limit_watch, condition in self._limits:
+            told = self._told.get(limit_watch.edge, {})
+            yield from condition.cease(moment, at_s=moment.time_s, reason=reason, **told)
 
     def _begin(self, edge: Edge) -> Episode:
         return self._reporter.scene_episode(

@@ -14,6 +14,11 @@ MAX_NAME_LENGTH = 128  # of a class or a label's key
 MAX_LAPSE_S = 366 * 86400.0  # of dwells and update intervals
 
 
+def number(value: float) -> str:
+    """A number for people, without an exponent up to a trillion: 31622400, not 3.16224e+07."""
+    return f"{value:.12g}"
+
+
 def check_points(field: str, points: tuple[Point, ...], *, least: int) -> Iterator[FieldViolation]:
     """Between ``least`` and MAX_POINTS points, all within the picture."""
     if not least <= len(points) <= MAX_POINTS:
@@ -50,10 +55,14 @@ def check_score(field: str, value: float) -> Iterator[FieldViolation]:
         yield FieldViolation(field, f"is {value:g}; scores are from 0 to 1")
 
 
-def check_seconds(field: str, value: float, *, least: float) -> Iterator[FieldViolation]:
-    """From ``least`` seconds to MAX_LAPSE_S."""
-    if not least <= value <= MAX_LAPSE_S:  # false for NaN, too
-        yield FieldViolation(field, f"is {value:g}; give {least:g} to {MAX_LAPSE_S:g} seconds")
+def check_seconds(
+    field: str, value: float, *, least: float, most: float = MAX_LAPSE_S
+) -> Iterator[FieldViolation]:
+    """From ``least`` to ``most`` seconds."""
+    if not least <= value <= most:  # false for NaN, too
+        yield FieldViolation(
+            field, f"is {number(value)}; give {number(least)} to {number(most)} seconds"
+        )
 
 
 def check_number(
@@ -61,7 +70,7 @@ def check_number(
 ) -> Iterator[FieldViolation]:
     """Within these limits, both allowed."""
     if not least <= value <= most:  # false for NaN, too
-        yield FieldViolation(field, f"is {value:g}; give {least:g} to {most:g}")
+        yield FieldViolation(field, f"is {number(value)}; give {number(least)} to {number(most)}")
 
 
 def check_polygon(field: str, polygon: tuple[Point, ...]) -> Iterator[FieldViolation]:

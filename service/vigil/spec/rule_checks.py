@@ -1,6 +1,7 @@
 """Which parameters of a rule cannot be accepted."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -47,7 +48,11 @@ HOUR_S = 3600.0  # of the least warm-up
 LEAST_WINDOW_S, MOST_WINDOW_S = 10.0, 3600.0
 MOST_DEVIATIONS = 100.0
 LEAST_STAND_S = 3.0  # of a thing: who sets a bag down has to step aside first
+# of a thing: the scene takes what has stood for an hour for its own (rules/things.py)
+MOST_STAND_S = 3600.0
 LEAST_FAULT_S = 1.0  # a lorry in front of the lens is no fault
+MOST_FAULT_S = 240.0  # after 300 another view is the camera's own (rules/camera_health.py)
+LEAST_TURN = 0.01  # sine of the angle at a corner of a calibration: less are three places in a line
 
 
 def rule_violations(field: str, rule: Rule) -> Iterator[FieldViolation]:
@@ -60,7 +65,10 @@ def rule_violations(field: str, rule: Rule) -> Iterator[FieldViolation]:
         return
     if isinstance(rule, CameraHealthRule):
         yield from check_seconds(
-            f"{field}.camera_health.duration", rule.duration_s, least=LEAST_FAULT_S
+            f"{field}.camera_health.duration",
+            rule.duration_s,
+            least=LEAST_FAULT_S,
+            most=MOST_FAULT_S,
         )
         return
     if isinstance(rule, StationaryRule):
@@ -139,6 +147,8 @@ def _limits(field: str, above: Limit | None, below: Limit | None) -> Iterator[Fi
             yield from check_seconds(f"{at}.learnt.warm_up", limit.warm_up_s, least=HOUR_S)
         elif limit is not None:
             yield from check_number(at, limit, least=0.0, most=MAX_COUNT)
+            if name == "below" and limit == 0.0:
+                yield FieldViolation(at, "is 0, and no count is below that; give more")
 
 
 def _direction(field: str, rule: DirectionRule) -> Iterator[FieldViolation]:
@@ -158,16 +168,37 @@ def _speed(field: str, rule: SpeedRule) -> Iterator[FieldViolation]:
     for name, places in (("calibration", rule.calibration), ("ground", rule.ground)):
         if len(places) != 4:
             yield FieldViolation(f"{field}.{name}", f"has {len(places)} places; give 4")
-    yield from check_polygon(f"{field}.calibration", rule.calibration)
+    yield from check_points(f"{field}.calibration", rule.calibration, least=0)
     for index, place in enumerate(rule.ground):
         for axis, value in zip(("x_m", "y_m"), place, strict=True):
             at = f"{field}.ground[{index}].{axis}"
             yield from check_number(at, value, least=-MAX_GROUND_M, most=MAX_GROUND_M)
+    for name, places in (("calibration", rule.calibration), ("ground", rule.ground)):
+        if len(places) == 4 and not _is_convex(places):
+            yield FieldViolation(
+                f"{field}.{name}",
+                "is no quadrangle without a dent; give its four corners in order around it, no three of"
+                " them in a line",
+            )
     for name in ("above_m_per_s", "below_m_per_s"):
         limit = getattr(rule, name)
         yield from check_number(f"{field}.{name}", limit, least=0.0, most=MAX_SPEED_M_PER_S)
     if rule.above_m_per_s == rule.below_m_per_s == 0.0:
         yield FieldViolation(f"{field}.above_m_per_s", "set above, below or both")
+
+
+def _is_convex(corners: Sequence[tuple[float, float]]) -> bool:
+    """Whether the way around these corners always turns to the same side, and clearly."""
+    sides = [
+        (b[0] - a[0], b[1] - a[1]) for a, b in zip(corners, (*corners[1:], corners[0]), strict=True)
+    ]
+    turns = [
+        (a[0] * b[1] - a[1] * b[0], math.hypot(*a) * math.hypot(*b))
+        for a, b in zip(sides, (*sides[1:], sides[0]), strict=True)
+    ]
+    return all(turn > LEAST_TURN * size for turn, size in turns) or all(
+        -turn > LEAST_TURN * size for turn, size in turns
+    )
 
 
 def _loitering(field: str, rule: LoiteringRule) -> Iterator[FieldViolation]:
@@ -183,7 +214,9 @@ def _parking(field: str, rule: ParkingRule) -> Iterator[FieldViolation]:
 
 def _stationary(field: str, rule: StationaryRule) -> Iterator[FieldViolation]:
     yield from _area(field, rule)
-    yield from check_seconds(f"{field}.duration", rule.duration_s, least=LEAST_STAND_S)
+    yield from check_seconds(
+        f"{field}.duration", rule.duration_s, least=LEAST_STAND_S, most=MOST_STAND_S
+    )
 
 
 def _intrusion(field: str, rule: IntrusionRule) -> Iterator[FieldViolation]:
@@ -220,6 +253,8 @@ def _schedule(field: str, schedule: Schedule) -> Iterator[FieldViolation]:
             yield FieldViolation(f"{at}.days", "use MONDAY to SUNDAY")
         yield from check_number(f"{at}.start", window.start_s, least=0.0, most=DAY_S)
         yield from check_number(f"{at}.end", window.end_s, least=0.0, most=DAY_S)
+        if window.start_s == DAY_S:
+            yield FieldViolation(f"{at}.start", "is the day's end; give 0 on the next day")
 
 
 _CHECKS: dict[type, tuple[str, Callable[[str, Any], Iterator[FieldViolation]]]] = {

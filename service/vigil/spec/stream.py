@@ -15,7 +15,7 @@ from vigil.spec.checks import (
     ID_PATTERN,
     MAX_NAME_LENGTH,
     check_classes,
-    check_points,
+    check_polygon,
     check_score,
 )
 from vigil.spec.rule_checks import rule_violations
@@ -163,7 +163,7 @@ def _violations(spec: StreamSpec) -> Iterator[FieldViolation]:
         )
     yield from _labels(spec.labels)
     for index, mask in enumerate(spec.privacy_masks):
-        yield from check_points(f"privacy_masks[{index}].points", mask, least=3)
+        yield from check_polygon(f"privacy_masks[{index}].points", mask)
     yield from _second_stages(spec)
     yield from _rules(spec)
     yield from _event_snapshots(spec)

@@ -70,6 +70,7 @@ def open_site(outbox: tuple[Database, Outbox], videos: Path, pictures: EventPict
                 policy=SourcePolicy(file_roots=(videos,)),
                 default_backend=CaptureBackend.OPENCV,
                 model="vigil-det-n",
+                classes=("person", "car", "truck"),
                 classifiers={"vigil-vehicle-type": ("car", "truck"), "colour": ("red", "blue")},
                 snapshots=True,
             ),

@@ -47,7 +47,7 @@ from vigil.spec import (
     Window,
     ZoneRule,
 )
-from vigil.v1 import rules_pb2, streams_pb2
+from vigil.v1 import geometry_pb2, rules_pb2, streams_pb2
 
 TRAILER_BYTES = 8 * 1024  # what clients take
 READER = DefinitionReader(
@@ -299,7 +299,8 @@ def test_left_out_parameters_of_rules_get_their_defaults() -> None:
     assert read(intrusion={}) == IntrusionRule(rule_id="a")
     assert read(absence={}) == AbsenceRule(rule_id="a", duration_s=0.0)
     assert read(loitering={}) == LoiteringRule(rule_id="a", duration_s=0.0)
-    direction = read(direction={})
+    here = geometry_pb2.Point(x=0.5)
+    direction = read(direction={"from": here, "to": here})
     assert isinstance(direction, DirectionRule)
     assert direction.tolerance_degrees == 60.0
 

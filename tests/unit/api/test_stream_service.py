@@ -139,6 +139,27 @@ async def test_the_same_twice_is_success_and_another_is_not(site: Site) -> None:
         ({"model": "../../etc"}, "spec.model"),
         ({"min_score": 1.5}, "spec.min_score"),
         ({"classes": [""]}, "spec.classes"),
+        ({"classes": ["person", "Car"]}, "spec.classes[1]"),
+        (
+            {
+                "rules": [
+                    rules_pb2.Rule(rule_id="t", classes=["persn"], track=rules_pb2.TrackRule())
+                ]
+            },
+            "spec.rules[0].classes[0]",
+        ),
+        (
+            {"second_stages": [pb.SecondStage(classifier="colour", classes=["van"])]},
+            "spec.second_stages[0].classes[0]",
+        ),
+        (
+            {"rules": [rules_pb2.Rule(rule_id="d", direction={"from": point(0.5, 0.5)})]},
+            "spec.rules[0].direction.to",
+        ),
+        (
+            {"privacy_masks": [geometry_pb2.Polygon(points=[SQUARE[0]] * 3)]},
+            "spec.privacy_masks[0].points",
+        ),
         ({"labels": {"k": "v" * 2000}}, "spec.labels"),
         ({"rules": [zone(polygon=SQUARE[:2])]}, "spec.rules[0].zone.polygon"),
         (

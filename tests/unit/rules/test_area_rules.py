@@ -248,6 +248,58 @@ def test_speed_follows_the_perspective():
     assert far[0].attributes["speed_m_per_s"] == pytest.approx(4.0, rel=0.1)
 
 
+def test_a_calibration_holds_where_the_horizon_meets_the_pictures_corner():
+    """Its sides meet at the picture's upper edge: there the ground is infinitely far."""
+    rule = SpeedRule(
+        rule_id="s",
+        calibration=(Point(0.25, 0.5), Point(0.75, 0.5), Point(1.0, 1.0), Point(0.0, 1.0)),
+        ground=(GroundPoint(0, 10), GroundPoint(10, 10), GroundPoint(10, 0), GroundPoint(0, 0)),
+        above_m_per_s=1.5,
+    )
+    events = walk(rule_set(rule), drive((0.2, 0.0), 16, (0.2, 0.999)))  # 2 m/s
+    assert events[0].attributes["speed_m_per_s"] == pytest.approx(2.0, rel=0.01)
+
+
+def test_nothing_is_said_of_feet_beyond_the_horizon():
+    """A polygon that reaches into the sky: what is there is nowhere on the ground."""
+    rule = SpeedRule(
+        rule_id="s",
+        polygon=(Point(0.0, 0.0), Point(1.0, 0.0), Point(1.0, 1.0), Point(0.0, 1.0)),
+        calibration=(Point(0.4, 0.6), Point(0.6, 0.6), Point(0.9, 0.9), Point(0.1, 0.9)),
+        ground=(GroundPoint(0, 10), GroundPoint(10, 10), GroundPoint(10, 0), GroundPoint(0, 0)),
+        above_m_per_s=1.0,
+    )
+    assert walk(rule_set(rule), drive((0.1, 0.0), 20, (0.2, 0.2))) == []
+    assert walk(rule_set(rule), drive((0.1, 0.0), 20, (0.2, 0.8))) != []
+
+
+def test_an_end_tells_the_speed_of_its_own_episode():
+    """Fast, slow, fast again and slow again: 6 m/s are in the first episode only."""
+    rule = SpeedRule(
+        rule_id="s",
+        calibration=METRES_20.calibration,
+        ground=METRES_20.ground,
+        above_m_per_s=3.0,
+        below_m_per_s=1.0,
+    )
+    feet, x = [], 0.0
+    for speed_m_per_s, frames in ((6.0, 15), (0.2, 25), (4.0, 15), (0.2, 25)):
+        for _ in range(frames):
+            x += speed_m_per_s / 20.0 * 0.2
+            feet.append((x, 0.5))
+    ends = [event for event in walk(rule_set(rule), feet) if event.phase is Phase.END]
+    assert [end.type for end in ends] == [
+        "speed.above",
+        "speed.below",
+        "speed.above",
+        "speed.below",
+    ]
+    top = [end.attributes["top_speed_m_per_s"] for end in ends[::2]]
+    assert top == pytest.approx([6.0, 4.0], abs=0.05)
+    least = [end.attributes["least_speed_m_per_s"] for end in ends[1::2]]
+    assert least == pytest.approx([0.2, 0.2], abs=0.05)
+
+
 def test_a_shaking_box_is_not_fast():
     """2.8 m/s and a foot that is up to 0.4 m to one side or the other: some slopes are above 3."""
     sides = (1, -1, -1, 1, -1, 1, 1, -1, 1, -1, 0, 1, -1, 1, -1, -1, 1, 1, 0, 1)
