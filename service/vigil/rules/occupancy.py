@@ -64,7 +64,10 @@ class OccupancyWatch:
         for limit_watch, condition in self._limits:
             limit_watch.see(moment, count)
             limit = limit_watch.at(moment)
-            told = {"count": count, "limit": None if limit is None else round(limit, 2)}
+            told: dict[str, JsonScalar] = {
+                "count": count,
+                "limit": None if limit is None else round(limit, 2),
+            }
             self._told[limit_watch.edge] = told
             if limit is not None and limit_watch.is_past(count, limit):
                 yield from condition.hold(moment, at_s=at_s, **told)

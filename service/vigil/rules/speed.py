@@ -132,7 +132,8 @@ def ground_homography(
         values += [x_m, y_m]
     solved, *_ = np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)
     to_middle = np.array([[1.0, 0.0, -middle_x], [0.0, 1.0, -middle_y], [0.0, 0.0, 1.0]])
-    return np.append(solved, 1.0).reshape(3, 3) @ to_middle
+    homography: NDArray[np.float64] = np.append(solved, 1.0).reshape(3, 3) @ to_middle
+    return homography
 
 
 def on_ground(homography: NDArray[np.float64], place: Point) -> Point | None:

@@ -72,7 +72,10 @@ class TrafficWatch:
             if whole:
                 limit_watch.see(moment, count)
             limit = limit_watch.at(moment)
-            told = {"count": count, "limit": None if limit is None else round(limit, 2)}
+            told: dict[str, JsonScalar] = {
+                "count": count,
+                "limit": None if limit is None else round(limit, 2),
+            }
             self._told[limit_watch.edge] = told
             known = limit is not None and (whole or limit_watch.edge is Edge.ABOVE)
             if known and limit is not None and limit_watch.is_past(count, limit):
