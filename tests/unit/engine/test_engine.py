@@ -35,6 +35,7 @@ from vigil.metrics.page import Page
 from vigil.vision.manifest import load_manifest
 
 HEIGHT, WIDTH = 32, 32
+STALE_S = 60.0  # as long as a machine may stand still between two lines of a test
 CROP = 24  # a side of the slots of crops; the classifier's input is smaller
 
 
@@ -118,7 +119,7 @@ class Bench:
         self.engine = Engine(
             Channel(theirs, ToEngine),
             runner=self.net,
-            queue=BatchQueue(limit=4, linger_s=0.02, max_staleness_s=0.5),
+            queue=BatchQueue(limit=4, linger_s=0.02, max_staleness_s=STALE_S),
             page=self.page,
             clock=SystemClock(),
             lanes=lanes,
@@ -176,8 +177,8 @@ def test_a_newer_frame_of_a_stream_replaces_the_one_that_waits(bench: Bench, hos
 
 
 def test_a_frame_that_is_too_old_comes_back_without_an_answer(bench: Bench, host: Host) -> None:
-    host.send(0, captured_s=SystemClock().monotonic_s() - 1.0)
-    host.send(1, captured_s=SystemClock().monotonic_s() - 1.0, keep=True)
+    host.send(0, captured_s=SystemClock().monotonic_s() - 2 * STALE_S)
+    host.send(1, captured_s=SystemClock().monotonic_s() - 2 * STALE_S, keep=True)
     answers = host.answers(2)
     assert (answers[0].outcome, answers[1].outcome) == ("dropped_stale", "analysed")
 
@@ -267,7 +268,7 @@ def test_another_batch_goes_beside_one_that_lasts(two_lanes: Bench) -> None:
     assert two_lanes.net.entered.acquire(timeout=5), "a batch beside the first"
     two_lanes.net.may_go_on.set()
     assert {done.outcome for done in host.answers(3).values()} == {"analysed"}
-    assert sorted(two_lanes.net.batches) == [1, 2]
+    assert sum(two_lanes.net.batches) == 3
     host.close()
 
 

@@ -22,11 +22,6 @@ DIGEST = 'WWW-Authenticate: Digest realm="camera", nonce="abc123", algorithm="MD
 Answer = Callable[[str], str]
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PROBE_TIMEOUT_S", 0.3)
-
-
 @contextmanager
 def camera(answer: Answer) -> Iterator[int]:
     """Answers each request with what ``answer`` says of it; yields the port."""
@@ -83,7 +78,8 @@ def test_what_refuses_is_unreachable() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
-def test_what_is_silent_is_unreachable(scheme: str) -> None:
+def test_what_is_silent_is_unreachable(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setattr(module, "PROBE_TIMEOUT_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         reason, detail = ask(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/live")
     assert reason is OfflineReason.UNREACHABLE

@@ -47,13 +47,17 @@ def test_spare_pictures_are_so_many_at_most() -> None:
 
 def test_no_more_draw_at_a_time_than_may() -> None:
     turns, inside, most, lock = Turns(2), 0, 0, threading.Lock()
+    left = 300  # even, and of all together: whoever is inside meets another
     met = threading.Barrier(2)
 
     def draw() -> None:
-        nonlocal inside, most
-        for _ in range(50):
+        nonlocal inside, most, left
+        while True:
             with turns:
                 with lock:
+                    if not left:
+                        return
+                    left -= 1
                     inside += 1
                     most = max(most, inside)
                 met.wait(30.0)  # two are inside at once, always
