@@ -86,7 +86,7 @@ def test_streams_that_come_and_go_leave_nothing_behind(site: Any, clips: Clips) 
         )
     assert "zombie" not in children(service).values()
     account = site.scrape().accounts()["stays"]
-    assert (account.balances, account.dropped) == (True, {})
+    assert (account.balances, account.failed) == (True, 0)
     assert site.get("stays").status.reconnects == 0
 
 

@@ -27,6 +27,9 @@ def camera() -> Iterator[RtspCamera]:
         yield started
 
 
+LONGEST_WAIT_S = 10.0  # between two tries
+
+
 def retry_in_s(status: streams_pb2.StreamStatus) -> float:
     return (status.next_retry.ToNanoseconds() - time.time_ns()) / 1e9
 
@@ -41,12 +44,12 @@ def test_a_camera_that_goes_away_is_offline_and_comes_back(site: Any, camera: Rt
     lost = site.wait_offline("door").status
     assert lost.reason == Status.UNREACHABLE
     assert lost.detail
-    assert retry_in_s(lost) <= 1.0
+    assert retry_in_s(lost) <= LONGEST_WAIT_S
     again = site.wait(
         "door", lambda s: s.status.state == Status.OFFLINE and s.status.reconnects >= 2
     ).status
     assert "refuses connections" in again.detail
-    assert retry_in_s(again) <= 2.0, "the wait doubles, and is 10 s at most"
+    assert retry_in_s(again) <= LONGEST_WAIT_S
     assert site.get("door").status.run == 1
 
     camera.start()
@@ -108,7 +111,8 @@ def test_a_password_opens_a_camera_and_shows_nowhere(site: Any, auth: str, door:
         )
         refused = site.wait_offline(stream_id)
         assert refused.status.reason == Status.AUTH_FAILED
-        assert 10 <= retry_in_s(refused.status) <= 30, "slowly: cameras lock accounts"
+        first, next_ = refused.status.since, refused.status.next_retry
+        assert 14 <= next_.seconds - first.seconds <= 31, "slowly: cameras lock accounts"
 
         right = streams_pb2.Credentials(username="operator", password=CANARY)
         changed = site.update(stream_id, "source", source_credentials=right, **source)

@@ -24,7 +24,9 @@ from vigil.v1 import analysis_pb2
 
 pytestmark = pytest.mark.timeout(120)
 GRACE_S = 5.0  # grpc.grace_s
-SLACK_S = 2.0
+SLACK_S = 10.0  # for a machine that has more to do; 2 s suffice one that has not
+LONG_GRACE_S = 25.0
+LONG_GRACE = {"VIGIL_GRPC__GRACE_S": str(LONG_GRACE_S)}  # what need not wait for it does not
 
 
 def test_it_ends_in_order_under_load(open_site: Callable[..., Any], clips: Clips) -> None:
@@ -54,12 +56,15 @@ def test_it_ends_in_order_under_load(open_site: Callable[..., Any], clips: Clips
 
 
 def test_a_camera_that_does_not_answer_holds_nothing_up(open_site: Callable[..., Any]) -> None:
-    with silent_camera() as uri, open_site(VIGIL_CAPTURE__OPEN_TIMEOUT_S="30") as site:
+    with (
+        silent_camera() as uri,
+        open_site(VIGIL_CAPTURE__OPEN_TIMEOUT_S="30", **LONG_GRACE) as site,
+    ):
         site.add("mute", uri)
         site.wait("mute", lambda stream: stream.status.state == Status.CONNECTING)
         started_s = time.monotonic()
         assert site.vigil.stop() == 0
-        assert time.monotonic() - started_s < GRACE_S
+        assert time.monotonic() - started_s < LONG_GRACE_S - SLACK_S
 
 
 def test_everything_slow_at_once_ends_within_the_grace(
@@ -89,7 +94,7 @@ def test_everything_slow_at_once_ends_within_the_grace(
 
 
 def test_a_second_signal_ends_it_at_once(open_site: Callable[..., Any]) -> None:
-    with open_site() as site:
+    with open_site(**LONG_GRACE) as site:
         processes = list(children(site.vigil.pid))
         for pid in processes:
             os.kill(pid, signal.SIGSTOP)  # so that the first signal takes the whole grace
@@ -97,7 +102,7 @@ def test_a_second_signal_ends_it_at_once(open_site: Callable[..., Any]) -> None:
         until(lambda: "stopping" in site.log(), what="the first signal's effect")
         started_s = time.monotonic()
         assert site.vigil.stop() == -signal.SIGTERM
-        assert time.monotonic() - started_s < GRACE_S - SLACK_S
+        assert time.monotonic() - started_s < LONG_GRACE_S - SLACK_S
         for pid in processes:
             os.kill(pid, signal.SIGCONT)
         until(lambda: not any(map(alive, processes)), what="the end of its children")

@@ -52,6 +52,11 @@ class Account:
         return self.read == sum(self.outcomes.values()) + self.in_flight
 
     @property
+    def failed(self) -> int:
+        """Frames lost to something that broke; a busy machine drops those that come late, too."""
+        return self.outcomes["dropped_error"] + self.outcomes["corrupt"]
+
+    @property
     def dropped(self) -> dict[str, int]:
         return {name: n for name, n in self.outcomes.items() if n and name.startswith("dropped")}
 
