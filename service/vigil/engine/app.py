@@ -364,6 +364,13 @@ def _one_thread() -> None:
 def main(fd: int) -> int:
     """Serve the engine's end of the socket ``fd``; returns the exit status."""
     control: Channel[FromEngine, ToEngine] = Channel(socket.socket(fileno=fd), ToEngine)
+    try:
+        return _serve(control)
+    except ChannelClosed:  # the service is gone, perhaps while the model was loaded
+        return 0
+
+
+def _serve(control: Channel[FromEngine, ToEngine]) -> int:
     control.sock.settimeout(SETTINGS_TIMEOUT_S)
     parcel = control.receive()
     settings = parcel.message

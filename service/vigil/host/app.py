@@ -1,5 +1,6 @@
 """The host process: several cameras' rooms around one loop."""
 
+import contextlib
 import faulthandler
 import os
 import queue
@@ -332,6 +333,12 @@ def main(fd: int) -> int:
     """Serve the host's end of the socket ``fd``; returns the exit status."""
     configure_process()
     control: Channel[FromHost, ToHost] = Channel(socket.socket(fileno=fd), ToHost)
+    with contextlib.suppress(ChannelClosed):  # the service is gone
+        _serve(control)
+    return 0
+
+
+def _serve(control: Channel[FromHost, ToHost]) -> None:
     control.sock.settimeout(SETTINGS_TIMEOUT_S)
     parcel = control.receive()
     control.sock.settimeout(None)
@@ -354,12 +361,6 @@ def main(fd: int) -> int:
     faulthandler.enable(file=parcel.descriptors.pop(0))
     policy = SourcePolicy.of(settings.sources, allow_loopback=settings.allow_loopback)
     access = Access(policy)
-    try:
-        with HttpProxy(access, connect_timeout_s=settings.open_timeout_s):
-            host = Host(
-                control, settings, page=page, slots=slots, crop_slots=crop_slots, access=access
-            )
-            host.run()
-    except ChannelClosed:
-        return 0
-    return 0
+    with HttpProxy(access, connect_timeout_s=settings.open_timeout_s):
+        host = Host(control, settings, page=page, slots=slots, crop_slots=crop_slots, access=access)
+        host.run()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -366,34 +367,56 @@ def run_engine() -> Callable[..., Any]:
     """Start the real process, take its first word, tell it to stop."""
 
     def run(**changes: Any) -> tuple[Any, int]:
-        ours, theirs = socket_pair()
-        ours.settimeout(60)
-        control: Channel[ToEngine, FromEngine] = Channel(ours, FromEngine)
-        page = Page.create("vigil-test-page", records=0)
-        fields = {
-            "device": "cpu",
-            "max_batch": 2,
-            "linger_s": 0.01,
-            "max_staleness_s": 1.0,
-            "threads": 1,
-            **changes,
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "vigil.engine", str(theirs.fileno())],
-            pass_fds=(theirs.fileno(),),
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        theirs.close()
-        control.send(EngineSettings(**fields), descriptors=(page.slab.fd,))
-        said = control.receive().message
-        if isinstance(said, EngineReady):
-            control.send(StopProcess())
-        status = process.wait(20)
-        control.close()
-        page.slab.close()
-        return said, status
+        with started(**changes) as (process, control):
+            said = control.receive().message
+            if isinstance(said, EngineReady):
+                control.send(StopProcess())
+            return said, process.wait(20)
 
     return run
+
+
+@contextmanager
+def started(
+    **changes: Any,
+) -> Iterator[tuple["subprocess.Popen[str]", Channel[ToEngine, FromEngine]]]:
+    """The real process with its settings sent."""
+    ours, theirs = socket_pair()
+    ours.settimeout(60)
+    control: Channel[ToEngine, FromEngine] = Channel(ours, FromEngine)
+    page = Page.create("vigil-test-page", records=0)
+    fields = {
+        "device": "cpu",
+        "max_batch": 2,
+        "linger_s": 0.01,
+        "max_staleness_s": 1.0,
+        "threads": 1,
+        **changes,
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "vigil.engine", str(theirs.fileno())],
+        pass_fds=(theirs.fileno(),),
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        theirs.close()
+        control.send(EngineSettings(**fields), descriptors=(page.slab.fd,))
+        yield process, control
+    control.close()
+    page.slab.close()
+
+
+def test_a_process_whose_service_is_gone_while_its_model_is_loaded_ends_quietly(
+    models: Path,
+) -> None:
+    """Before, it crashed when it said that it was ready."""
+    with started(model=grid.NAME, models_dir=str(models)) as (process, control):
+        control.close()
+        _, log = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "crashed" not in log
+    assert "Traceback" not in log
 
 
 def test_manifests_of_the_grid_model_are_as_the_tests_expect(models: Path) -> None:
