@@ -114,7 +114,7 @@ def test_an_engine_whose_device_is_lost_ends(bench: Bench, host: Host) -> None:
 
     bench.net.infer = lost  # type: ignore[method-assign]
     host.send(0)
-    bench.thread.join(2.0)
+    bench.thread.join(5.0)
     for link in bench.engine._links.values():  # what the process's end would do
         link.close()
     assert not bench.thread.is_alive(), "goes on with a lost device"

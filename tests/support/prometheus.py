@@ -5,7 +5,6 @@ import math
 import os
 import re
 import shutil
-import socket
 import subprocess
 import urllib.error
 import urllib.parse
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.ports import held_port
 from tests.support.waiting import until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -45,10 +45,8 @@ class Prometheus:
             )
             text = re.sub(r"_interval: 15s|_timeout: 10s", lambda m: m[0].split()[0] + " 1s", text)
             (self._folder / file).write_text(re.sub(r"for: \d+m", "for: 2s", text))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._address = f"127.0.0.1:{probe.getsockname()[1]}"
-        with (self._folder / "prometheus.log").open("wb") as log:
+        with held_port() as port, (self._folder / "prometheus.log").open("wb") as log:
+            self._address = f"127.0.0.1:{port}"
             self._process = subprocess.Popen(
                 [
                     "prometheus",
@@ -59,7 +57,7 @@ class Prometheus:
                 stderr=log,
                 env={**os.environ, "GOMAXPROCS": "1"},
             )
-        until(self._ready, timeout_s=30, what="Prometheus")
+            until(self._ready, timeout_s=60, what="Prometheus")
         return self
 
     def __exit__(

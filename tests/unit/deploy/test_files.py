@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from tests.support import rtsp
+from tests.support.ports import held_port
 from tests.support.waiting import until
 from vigil.config import load
 from vigil.events.embedded import find_server
@@ -33,10 +34,10 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture
+def port() -> Iterator[int]:
+    with held_port() as held:
+        yield held
 
 
 def password_of(folder: Path) -> str:
@@ -108,14 +109,13 @@ def test_dashboards_name_the_data_source_that_is_provisioned() -> None:
 
 
 @pytest.fixture
-def redis_port(folder: Path) -> Iterator[int]:
+def redis_port(folder: Path, port: int) -> Iterator[int]:
     """Redis as compose.yaml starts it, but for the folder and the port."""
     guide = (DEPLOY.parent / "docs" / "deploying.md").read_text()
     consumer = re.search(r"`(user vms on >PASSWORD .*?)`", guide)
     assert consumer is not None
     with (folder / "secrets" / "redis_users.acl").open("a") as users:
         users.write(consumer[1] + "\n")
-    port = free_port()
     data = folder.parent / "redis"
     data.mkdir()
     command = [
@@ -151,7 +151,7 @@ def test_vigils_user_may_do_what_vigil_does_and_no_more(folder: Path, redis_port
             await link.add([Entry("e1", "marker", "gate", b"{}")])
             await link.ping()
             now_ms = int(time.time() * 1000)
-            await link.trim(older_than_ms=now_ms - 1000, max_bytes=1 << 30)
+            await link.trim(older_than_ms=now_ms - 3_600_000, max_bytes=1 << 30)
             assert link.server.scripts
             return link.server.risks
 
@@ -190,8 +190,7 @@ def rtsp_answer(port: int, *, headers: str = "") -> str:
 
 @pytest.mark.rtsp
 @pytest.mark.skipif(bool(rtsp.why_not()), reason=rtsp.why_not())
-def test_the_simulated_camera_wants_its_password(folder: Path) -> None:
-    port = free_port()
+def test_the_simulated_camera_wants_its_password(folder: Path, port: int) -> None:
     secret = folder / "secrets" / "camera_password"
     script = folder / "camera" / "camera.py"
     process = subprocess.Popen(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.http_camera import file_server
+from tests.support.ports import held_port
 from tests.support.videos import Clips
 from vigil.data import OfflineReason
 from vigil.fleet.networks import NetworkPolicy, networks
@@ -212,13 +213,11 @@ def test_credentials_do_not_follow_a_redirect_to_another_place() -> None:
 
 
 def test_redirects_end() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    source = Source(uri=f"rtsp://127.0.0.1:{port}/a")
     with (
+        held_port() as port,
         trap("127.0.0.1", rtsp_moved(f"rtsp://127.0.0.1:{port}/again"), port=port),
         pytest.raises(Refused, match="too often"),
-        find(source, access(), timeout_s=2.0),
+        find(Source(uri=f"rtsp://127.0.0.1:{port}/a"), access(), timeout_s=2.0),
     ):
         pass
 
