@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -312,3 +313,8 @@ def spec_of(stream_id: str, uri: str, **fields: Any) -> streams_pb2.StreamSpec:
 def is_online(stream: streams_pb2.Stream) -> bool:
     """Frames of it are decoded, at the wanted rate or below."""
     return stream.status.state in (Status.ONLINE, Status.DEGRADED)
+
+
+def retry_in_s(status: streams_pb2.StreamStatus) -> float:
+    """How long from now until a stream that is away is tried again."""
+    return status.next_retry.ToNanoseconds() / 1e9 - time.time()

@@ -53,7 +53,17 @@ def echo_json(value: object, *, one_line: bool = False) -> None:
 
 def age(utc_s: float) -> str:
     """How long ago a time was, in the largest unit that says it: 12 s, 3 min, 5 h, 2 d."""
-    seconds = max(0.0, time.time() - utc_s)
+    return _span(time.time() - utc_s)
+
+
+def until(utc_s: float) -> str:
+    """How far ahead a time is: in 12 s, in 3 min; now, where it has come."""
+    ahead_s = utc_s - time.time()
+    return f"in {_span(ahead_s)}" if ahead_s >= 0.5 else "now"
+
+
+def _span(lasts_s: float) -> str:
+    seconds = max(0.0, lasts_s)
     for unit, length_s in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2 * length_s:
             return f"{seconds / length_s:.0f} {unit}"

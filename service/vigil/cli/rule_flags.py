@@ -27,6 +27,14 @@ def line_rule(text: str) -> rules_pb2.Rule:
     return rules_pb2.Rule(rule_id=name, line=rules_pb2.LineRule(points=points))
 
 
+def mask(text: str) -> geometry_pb2.Polygon:
+    """The privacy mask that a flag describes."""
+    points = _points(text)
+    if not points:
+        raise click.UsageError(f"--mask {text!r}: write X,Y;X,Y;X,Y, each from 0 to 1")
+    return geometry_pb2.Polygon(points=points)
+
+
 def rules_from_file(path: Path) -> list[rules_pb2.Rule]:
     """The rules of a JSON or TOML file: a list named ``rules``, each as protobuf's JSON mapping has it."""
     try:
@@ -48,11 +56,16 @@ def rules_from_file(path: Path) -> list[rules_pb2.Rule]:
 
 def _named_points(text: str, flag: str) -> tuple[str, list[geometry_pb2.Point]]:
     name, separator, rest = text.partition(":")
-    try:
-        pairs = [pair.split(",") for pair in rest.split(";") if pair.strip()]
-        points = [geometry_pb2.Point(x=float(x), y=float(y)) for x, y in pairs]
-    except ValueError:
-        points = []
+    points = _points(rest)
     if not separator or not points:
         raise click.UsageError(f"{flag} {text!r}: write {FORM}")
     return name.strip(), points
+
+
+def _points(text: str) -> list[geometry_pb2.Point]:
+    """The points of X,Y;X,Y;…; none where it is malformed."""
+    try:
+        pairs = [pair.split(",") for pair in text.split(";") if pair.strip()]
+        return [geometry_pb2.Point(x=float(x), y=float(y)) for x, y in pairs]
+    except ValueError:
+        return []

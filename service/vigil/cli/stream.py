@@ -6,7 +6,7 @@ import click
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from vigil.cli.client import address_option, call, connected
-from vigil.cli.output import age, as_dict, columns, echo_json, state
+from vigil.cli.output import age, as_dict, columns, echo_json, state, until
 from vigil.cli.stream_flags import definition, stream_options
 from vigil.v1 import streams_pb2
 from vigil.v1.streams_pb2_grpc import StreamServiceStub
@@ -50,6 +50,7 @@ def add(stream_id: str, source: str, address: str, as_json: bool, **flags: Any) 
 @click.argument("stream_id")
 @click.option("--source", help="Another source.")
 @click.option("--no-rules", is_flag=True, help="Take all rules away.")
+@click.option("--no-masks", is_flag=True, help="Take all privacy masks away.")
 @click.option("--generation", type=int, default=0, help="Only if this is its generation still.")
 @stream_options
 @address_option
@@ -58,6 +59,7 @@ def update(
     stream_id: str,
     source: str | None,
     no_rules: bool,
+    no_masks: bool,
     generation: int,
     address: str,
     as_json: bool,
@@ -65,13 +67,17 @@ def update(
 ) -> None:
     """Change what the options name of the stream STREAM_ID, and nothing else.
 
-    Rules, classes and labels replace the old ones as a whole.
+    Rules, masks, classes and labels replace the old ones as a whole.
     """
     spec, fields = definition(stream_id, source, flags)
     if no_rules:
         if "rules" in fields:
             raise click.UsageError("--no-rules goes with no rule")
         fields.append("rules")
+    if no_masks:
+        if "privacy_masks" in fields:
+            raise click.UsageError("--no-masks goes with no mask")
+        fields.append("privacy_masks")
     if not fields:
         raise click.UsageError("name something to change; see --help")
     with connected(address) as channel:
@@ -189,6 +195,7 @@ def _show(one: streams_pb2.Stream, as_json: bool) -> None:
         ("LABELS", ", ".join(f"{key}={value}" for key, value in one.spec.labels.items()) or "none"),
         ("RULES", ", ".join(f"{rule.rule_id} ({rule.WhichOneof('kind')})" for rule in one.spec.rules)
          or "none"),
+        ("MASKS", str(len(one.spec.privacy_masks)) if one.spec.privacy_masks else "none"),
         ("SNAPSHOTS", _snapshots(one.spec.event_snapshots)),
     ]  # fmt: skip
     for name, value in rows:
@@ -198,6 +205,7 @@ def _show(one: streams_pb2.Stream, as_json: bool) -> None:
 def _row(one: streams_pb2.Stream) -> tuple[str, ...]:
     status = one.status
     reason = streams_pb2.StreamStatus.Reason.Name(status.reason) if status.reason else ""
+    why = [part for part in (reason, status.detail) if part]
     return (
         one.spec.stream_id,
         state(streams_pb2.StreamStatus.State.Name(status.state)),
@@ -205,5 +213,11 @@ def _row(one: streams_pb2.Stream) -> tuple[str, ...]:
         f"{status.analysed_fps:.1f}",
         str(status.run),
         one.spec.source.uri,
-        ": ".join(part for part in (reason, status.detail) if part),
+        "; ".join(part for part in (": ".join(why), _next_try(status)) if part),
     )
+
+
+def _next_try(status: streams_pb2.StreamStatus) -> str:
+    if not status.HasField("next_retry"):
+        return ""
+    return f"tried again {until(status.next_retry.ToMicroseconds() / 1e6)}"

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from vigil.cli.rule_flags import FORM, line_rule, rules_from_file, zone_rule
+from vigil.cli.rule_flags import FORM, line_rule, mask, rules_from_file, zone_rule
 from vigil.v1 import rules_pb2, streams_pb2
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,6 +21,8 @@ _OPTIONS = (
     click.option("--tracks", is_flag=True, help="Report every confirmed track."),
     click.option("--rules", "rules_file", type=click.Path(path_type=Path, dir_okay=False),
                  help="Rules from a JSON or TOML file (vigil.v1.Rule), instead of the flags."),
+    click.option("--mask", "masks", multiple=True, metavar="POINTS",
+                 help="A privacy mask, X,Y;X,Y;…: black before anything is detected or kept; repeat."),
     click.option("--detect-fps", type=float, help="Frames analysed a second (5)."),
     click.option("--priority", type=int, help="Weight under overload, 1 to 10 (1)."),
     click.option("--model", help="The detector (the service's)."),
@@ -63,6 +65,9 @@ def definition(
     if rules := _rules(flags):
         message.rules.extend(rules)
         fields.append("rules")
+    if flags["masks"]:
+        message.privacy_masks.extend(mask(text) for text in flags["masks"])
+        fields.append("privacy_masks")
     if flags["second_stages"]:
         message.second_stages.extend(_second_stage(text) for text in flags["second_stages"])
         fields.append("second_stages")

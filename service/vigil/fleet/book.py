@@ -74,14 +74,19 @@ class StreamBook:
         )
 
     def set(self, stream_id: str, **changes: Any) -> None:
-        """Change fields of a stream's status; the time of its state with the state."""
+        """Change fields of a stream's status; the time of its state with the state.
+
+        OFFLINE and CONNECTING by turns are one: since when there is no picture outlives every try.
+        """
         stream = self._streams.get(stream_id)
         if stream is None:
             return
         status = replace(stream.status, **changes)
         if status == stream.status:
             return
-        if (status.state, status.reason) != (stream.status.state, stream.status.reason):
+        before = stream.status
+        away = {status.state, before.state} == {StreamState.OFFLINE, StreamState.CONNECTING}
+        if (status.state, status.reason) != (before.state, before.reason) and not away:
             status = replace(status, since_s=self._clock.utc_s())
         self._put(replace(stream, status=status))
 

@@ -18,7 +18,7 @@ class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What a stream is doing now. Times are UTC seconds."""
 
     state: StreamState
-    since_s: float
+    since_s: float  # of OFFLINE and CONNECTING by turns: since the first of them
     reason: OfflineReason | None = None
     detail: str = ""  # for people: never holds a credential
     next_retry_s: float | None = None

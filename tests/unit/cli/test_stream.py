@@ -88,6 +88,7 @@ async def test_rules_come_from_a_file(
         ("--zone", "yard:"),
         ("--zone", "yard:0,0.5,3;1,0.5"),
         ("--line", "door:a,b"),
+        ("--mask", "0,0;1"),
         ("--label", "novalue"),
         ("--priority", "-1"),
         ("--rules", "/none/rules.json"),
@@ -152,6 +153,18 @@ async def test_update_changes_what_it_names(site: Site, run: Run) -> None:
     assert site.fleet.get("gate").generation == 4
 
 
+async def test_masks_are_set_shown_and_taken_away(site: Site, run: Run) -> None:
+    masks = ("--mask", "0,0;0.2,0;0.2,0.3", "--mask", "0.8,0;1,0;1,1")
+    await run("stream", "add", "gate", "push:", *masks)
+    assert site.fleet.get("gate").spec.privacy_masks == (
+        (Point(0.0, 0.0), Point(0.2, 0.0), Point(0.2, 0.3)),
+        (Point(0.8, 0.0), Point(1.0, 0.0), Point(1.0, 1.0)),
+    )
+    assert "masks       2" in (await run("stream", "show", "gate")).stdout
+    await run("stream", "update", "gate", "--no-masks")
+    assert site.fleet.get("gate").spec.privacy_masks == ()
+
+
 async def test_update_of_a_source_keeps_the_rest_of_it(site: Site, run: Run) -> None:
     await run("stream", "add", "gate", "rtsp://u:p@camera.example/a", "--pace", "fast", "--loop")
     await run("stream", "update", "gate", "--source", "rtsp://camera.example/b")
@@ -165,6 +178,7 @@ async def test_update_of_a_source_keeps_the_rest_of_it(site: Site, run: Run) -> 
     [
         (("update", "gate"), 2, "name something"),
         (("update", "gate", "--no-rules", "--tracks"), 2, "--no-rules"),
+        (("update", "gate", "--no-masks", "--mask", "0,0;1,0;1,1"), 2, "--no-masks"),
         (("update", "gate", "--priority", "2", "--generation", "9"), 1, "ABORTED"),
         (("update", "none", "--priority", "2"), 1, "NOT_FOUND"),
         (("show", "none"), 1, "NOT_FOUND"),
@@ -189,7 +203,7 @@ async def test_list_shows_states_and_reasons(site: Site, run: Run) -> None:
     header, first, second = result.stdout.splitlines()
     assert header.split()[:2] == ["STREAM", "STATE"]
     assert first.split()[:2] == ["a", "OFFLINE"]
-    assert "AUTH_FAILED: connection refused" in first
+    assert "AUTH_FAILED: connection refused; tried again now" in first
     assert second.split()[:2] == ["b", "CONNECTING"]
     assert "\x1b" not in result.stdout
     listed = json.loads((await run("stream", "list", "--json")).stdout)

@@ -83,6 +83,27 @@ def test_an_offline_stream_says_when_it_is_tried_again(book: StreamBook, clock: 
     assert book.get("a").status.reason is None
 
 
+def test_a_stream_that_is_tried_again_says_since_when_it_is_away(
+    book: StreamBook, clock: Clock
+) -> None:
+    book.enter(spec("a"), 1)
+    book.note(StreamReport(stream_id="a", state=StreamState.ONLINE))
+    gone = StreamReport(
+        stream_id="a", state=StreamState.OFFLINE, reason=OfflineReason.UNREACHABLE, retry_in_s=5.0
+    )
+    clock.now_s = 1100.0
+    book.note(gone)
+    for _ in range(3):
+        clock.now_s += 5
+        book.note(StreamReport(stream_id="a", state=StreamState.CONNECTING))
+        clock.now_s += 5
+        book.note(gone)
+        assert book.get("a").status.since_s == 1100.0
+    clock.now_s = 1200.0
+    book.note(StreamReport(stream_id="a", state=StreamState.ONLINE))
+    assert book.get("a").status.since_s == 1200.0
+
+
 def test_reports_of_a_stream_that_is_gone_are_nothing(book: StreamBook) -> None:
     book.note(StreamReport(stream_id="gone", state=StreamState.ONLINE))
     book.set("gone", run=3)
