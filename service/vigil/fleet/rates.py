@@ -18,6 +18,7 @@ class _Reading:
     at_s: float
     analysed: int
     late: int  # frames that were dropped because others were before them
+    came: int  # frames that were read and have their outcome
 
 
 class RateWatch:
@@ -26,9 +27,9 @@ class RateWatch:
     def __init__(self) -> None:
         self._readings: deque[_Reading] = deque()
 
-    def read(self, at_s: float, analysed: int, late: int) -> float | None:
+    def read(self, at_s: float, analysed: int, late: int, came: int) -> float | None:
         """Note the counts of frames; the analysed rate over the window, None while it is not full."""
-        self._readings.append(_Reading(at_s, analysed, late))
+        self._readings.append(_Reading(at_s, analysed, late, came))
         while len(self._readings) > 2 and at_s - self._readings[1].at_s >= WINDOW_S:
             self._readings.popleft()
         first = self._readings[0]
@@ -38,17 +39,29 @@ class RateWatch:
         return (analysed - first.analysed) / elapsed_s
 
     @property
+    def came_hz(self) -> float:
+        """How many frames came a second, over the window."""
+        first, last = self._readings[0], self._readings[-1]
+        return (last.came - first.came) / max(last.at_s - first.at_s, 1e-9)
+
+    @property
     def drops_late(self) -> bool:
         """Whether frames were dropped in the window because the machine did not get to them."""
         return self._readings[-1].late > self._readings[0].late
 
 
-def shortfall(*, analysed_fps: float, detect_fps: float, source_fps: float) -> str:
-    """Why a stream counts as DEGRADED, for people; empty if it does not."""
+def shortfall(*, analysed_fps: float, detect_fps: float, source_fps: float, came_fps: float) -> str:
+    """Why a stream counts as DEGRADED, for people; empty if it does not.
+
+    ``source_fps`` is what the source says of itself, ``came_fps`` what came.
+    """
     wanted_fps = min(detect_fps, source_fps) if source_fps else detect_fps
     if analysed_fps >= ENOUGH * wanted_fps:
         return ""
-    return f"analysed {analysed_fps:.1f} of {wanted_fps:g} frames a second"
+    said = f"analysed {analysed_fps:.1f} of {wanted_fps:g} frames a second"
+    if came_fps < ENOUGH * wanted_fps:
+        return f"{said}: no more than {came_fps:.1f} come from the source"
+    return said
 
 
 class RateJudge:
@@ -93,7 +106,8 @@ class RateJudge:
         watch = self._watches.setdefault(stream_id, RateWatch())
         analysed = outcomes["analysed"] + outcomes["skipped_motion"]  # looked at, in either case
         late = outcomes["dropped_newer"] + outcomes["dropped_stale"]
-        rate_hz = watch.read(self._clock.monotonic_s(), analysed, late)
+        now_s, came = self._clock.monotonic_s(), sum(outcomes.values())
+        rate_hz = watch.read(now_s, analysed, late, came)
         if rate_hz is None:
             return
         detail = ""
@@ -102,6 +116,7 @@ class RateJudge:
                 analysed_fps=rate_hz,
                 detect_fps=stream.spec.detect_fps,
                 source_fps=stream.status.source_fps,
+                came_fps=watch.came_hz,
             )
         reason = OfflineReason.OVERLOADED if detail and watch.drops_late else None
         if stream_id in self._failing:

@@ -5,16 +5,16 @@ from vigil.fleet.rates import WINDOW_S, RateWatch, shortfall
 
 def test_no_rate_before_the_window_is_full() -> None:
     watch = RateWatch()
-    assert [watch.read(second, 5 * second, 0) for second in range(5)] == [None] * 5
-    assert watch.read(WINDOW_S, 25, 0) == 5.0
+    assert [watch.read(second, 5 * second, 0, 0) for second in range(5)] == [None] * 5
+    assert watch.read(WINDOW_S, 25, 0, 0) == 5.0
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
     watch = RateWatch()
     for second in range(60):
-        watch.read(float(second), 5 * second, 0)
+        watch.read(float(second), 5 * second, 0, 0)
     for second in range(60, 70):
-        rate = watch.read(float(second), 300, 0)
+        rate = watch.read(float(second), 300, 0, 0)
     assert rate == 0.0
     assert len(watch._readings) <= WINDOW_S + 2, "it forgets what is past"
 
@@ -22,7 +22,7 @@ def test_the_rate_is_that_of_the_last_seconds() -> None:
 def test_irregular_readings_give_the_rate_all_the_same() -> None:
     watch = RateWatch()
     rates = [
-        watch.read(at_s, int(4 * at_s), 0) for at_s in (0.0, 0.9, 2.5, 4.0, 6.1, 7.0, 11.5, 13)
+        watch.read(at_s, int(4 * at_s), 0, 0) for at_s in (0.0, 0.9, 2.5, 4.0, 6.1, 7.0, 11.5, 13)
     ]
     assert [rate for rate in rates if rate is not None] == pytest.approx([4.0] * 4, abs=0.25)
 
@@ -31,7 +31,7 @@ def test_what_was_dropped_late_counts_while_it_is_in_the_window() -> None:
     watch = RateWatch()
     seen = []
     for second in range(30):
-        watch.read(float(second), 5 * second, min(second, 10))
+        watch.read(float(second), 5 * second, min(second, 10), 0)
         seen.append(watch.drops_late)
     assert not seen[0]
     assert all(seen[1:15])
@@ -52,5 +52,18 @@ def test_what_was_dropped_late_counts_while_it_is_in_the_window() -> None:
 def test_a_stream_is_degraded_below_nine_tenths_of_what_it_could_have(
     analysed_fps: float, source_fps: float, degraded: bool
 ) -> None:
-    text = shortfall(analysed_fps=analysed_fps, detect_fps=5.0, source_fps=source_fps)
+    text = shortfall(
+        analysed_fps=analysed_fps, detect_fps=5.0, source_fps=source_fps, came_fps=25.0
+    )
     assert bool(text) is degraded
+
+
+def test_a_source_that_sends_too_little_is_named_as_the_reason() -> None:
+    """An MJPEG camera says 25 frames a second of itself, or nothing, whatever it sends."""
+    watch = RateWatch()
+    for second in range(10):
+        watch.read(float(second), 2 * second, 0, 2 * second)
+    text = shortfall(analysed_fps=2.0, detect_fps=5.0, source_fps=25.0, came_fps=watch.came_hz)
+    assert text == "analysed 2.0 of 5 frames a second: no more than 2.0 come from the source"
+    busy = shortfall(analysed_fps=2.0, detect_fps=5.0, source_fps=25.0, came_fps=25.0)
+    assert busy == "analysed 2.0 of 5 frames a second"
