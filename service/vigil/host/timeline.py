@@ -11,6 +11,10 @@ JITTER_S = 0.5  # a step back up to this is jitter, not a jump
 TRUST_AFTER_S = 3.0  # arrival counts until PTS have shown their rate for so long
 RATE_TOLERANCE = 0.1
 WINDOW_S = 30.0
+# PTS that fall behind arrival in two windows of this length have lost their rate, and count no more: an MJPEG
+# camera whose timestamps say 25 frames a second was trusted after a burst of that rate, and its frames
+# taken for stale for the rest of the 30 s. A stall of the network is one window, and then PTS catch up.
+LAG_WINDOW_S = 2.0
 WRAPS_S = (2**33 / 90_000, 2**32 / 90_000)  # MPEG-TS and RTP clocks of 90 kHz
 _WRAP_TOLERANCE = 0.01
 _LEAST_STEP_S = 1e-4
@@ -56,6 +60,8 @@ class LiveTimeline:
         self._last_s: float | None = None
         self._trusted = False
         self._window_start: tuple[float, float] | None = None  # (PTS, arrival)
+        self._lag_start = (0.0, 0.0)  # likewise
+        self._lagged = 0  # windows, one after the other
         self._offset_s = float("inf")  # the smallest arrival - PTS of this window
         self._previous_offset_s = float("inf")
 
@@ -65,7 +71,10 @@ class LiveTimeline:
         if self._window_start is None:
             self._window_start = (pts_s, arrival_s)
         self._offset_s = min(self._offset_s, arrival_s - pts_s)
-        self._judge(pts_s, arrival_s)
+        if self._trusted and self._falls_behind(pts_s, arrival_s):
+            self._trust(False, pts_s, arrival_s)
+        else:
+            self._judge(pts_s, arrival_s)
         time_s = arrival_s
         if self._trusted:
             time_s = pts_s + min(self._offset_s, self._previous_offset_s)
@@ -95,7 +104,24 @@ class LiveTimeline:
             return
         rate = (pts_s - first_pts_s) / elapsed_s
         # every window judges anew: a burst at connection makes the first one look wrong
-        self._trusted = abs(rate - 1.0) <= RATE_TOLERANCE
+        self._trust(abs(rate - 1.0) <= RATE_TOLERANCE, pts_s, arrival_s)
+
+    def _falls_behind(self, pts_s: float, arrival_s: float) -> bool:
+        first_pts_s, first_arrival_s = self._lag_start
+        elapsed_s = arrival_s - first_arrival_s
+        if elapsed_s < LAG_WINDOW_S:
+            return False
+        late_s = arrival_s - pts_s - min(self._offset_s, self._previous_offset_s)
+        slow = (pts_s - first_pts_s) / elapsed_s < 1.0 - RATE_TOLERANCE
+        self._lagged = self._lagged + 1 if slow and late_s > JITTER_S else 0
+        self._lag_start = (pts_s, arrival_s)
+        return self._lagged >= 2
+
+    def _trust(self, trusted: bool, pts_s: float, arrival_s: float) -> None:
+        """Begin a window, by PTS or by arrival."""
+        if trusted and not self._trusted:
+            self._lag_start, self._lagged = (pts_s, arrival_s), 0
+        self._trusted = trusted
         self._window_start = (pts_s, arrival_s)
         self._previous_offset_s = self._offset_s
         self._offset_s = arrival_s - pts_s

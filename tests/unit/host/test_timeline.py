@@ -134,3 +134,26 @@ def test_a_slowly_drifting_clock_is_followed() -> None:
         arrival_s = 100.0 + index / RATE
         place_s = timeline.place(index / RATE * 1.001, arrival_s)
     assert abs(arrival_s - place_s) < 0.1, "0.3 s of drift in 5 minutes"
+
+
+def test_a_camera_that_slows_down_and_does_not_say_so_is_placed_by_arrival_soon() -> None:
+    """Motion JPEG says 25 frames a second of itself: true by day, and of a burst; 10 come by night."""
+    timeline = LiveTimeline()
+    play(timeline, seconds=20)
+    late_s = []
+    for index in range(300):
+        arrival_s = 120.05 + index / 10.0
+        placed_s = timeline.place(20.0 + index / RATE, arrival_s)
+        if arrival_s - placed_s > 1.0:
+            late_s.append(arrival_s - 120.0)
+    assert late_s, "by its own time it is late"
+    assert late_s[-1] < 5.0
+
+
+def test_a_stall_of_the_network_leaves_the_clock_trusted() -> None:
+    timeline = LiveTimeline()
+    play(timeline, seconds=20)
+    placed = [timeline.place(20.0 + index / RATE, 125.0 + index / 250.0) for index in range(125)]
+    placed += play(timeline, seconds=10, pts_from_s=25.0, start_s=125.5)
+    gaps = [after - before for before, after in itertools.pairwise(placed)]
+    assert gaps == pytest.approx([1 / RATE] * len(gaps), abs=0.002)
