@@ -225,7 +225,7 @@ class StreamState(StrEnum):
 
 
 class OfflineReason(StrEnum):
-    """Why a stream is OFFLINE or DEGRADED: QUARANTINED either, OVERLOADED the latter."""
+    """Why a stream is OFFLINE or DEGRADED: QUARANTINED either, the two after it the latter."""
 
     UNREACHABLE = "unreachable"
     AUTH_FAILED = "auth_failed"
@@ -236,6 +236,7 @@ class OfflineReason(StrEnum):
     DECODE_ERROR = "decode_error"
     QUARANTINED = "quarantined"
     OVERLOADED = "overloaded"
+    ENGINE_UNAVAILABLE = "engine_unavailable"
 
 
 CropOutcome: TypeAlias = Literal["classified", "dropped_stale", "dropped_error"]

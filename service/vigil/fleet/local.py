@@ -113,7 +113,12 @@ class LocalFleet:
         self._pictures = Pictures(self.hosts, manifest, settings.classifiers)
         self._secrets = secrets or SecretReader()
         self._baselines = Baselines(history, clock)
-        self._rates = RateJudge(self.book, self.hosts.accounts, clock)
+        self._rates = RateJudge(
+            self.book,
+            self.hosts.accounts,
+            clock,
+            has_engine=lambda: self.hosts.engine.ready is not None,
+        )
         self._admission = Admission(
             cores=len(os.sched_getaffinity(0)),
             max_load=settings.max_load,

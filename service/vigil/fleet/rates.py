@@ -1,6 +1,7 @@
 """How often each stream is really analysed, and whether that is as often as was asked for."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from vigil.clock import Clock
@@ -67,7 +68,15 @@ def shortfall(*, analysed_fps: float, detect_fps: float, source_fps: float, came
 class RateJudge:
     """Looks at every stream now and then, and says in the book how it does."""
 
-    def __init__(self, book: StreamBook, accounts: AccountTotals, clock: Clock) -> None:
+    def __init__(
+        self,
+        book: StreamBook,
+        accounts: AccountTotals,
+        clock: Clock,
+        *,
+        has_engine: Callable[[], bool],
+    ) -> None:
+        self._has_engine = has_engine
         self._book = book
         self._accounts = accounts
         self._clock = clock
@@ -119,7 +128,9 @@ class RateJudge:
                 came_fps=watch.came_hz,
             )
         reason = OfflineReason.OVERLOADED if detail and watch.drops_late else None
-        if stream_id in self._failing:
+        if detail and not self._has_engine():
+            reason, detail = OfflineReason.ENGINE_UNAVAILABLE, f"{detail}: the engine is starting"
+        elif stream_id in self._failing:
             reason, detail = OfflineReason.QUARANTINED, _FAILS
         self._book.set(
             stream_id,

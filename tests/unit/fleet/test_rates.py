@@ -1,6 +1,13 @@
+from typing import get_args
+
 import pytest
 
-from vigil.fleet.rates import WINDOW_S, RateWatch, shortfall
+from vigil.data import OfflineReason, Outcome, StreamState
+from vigil.fleet.book import StreamBook
+from vigil.fleet.contract import StreamStatus
+from vigil.fleet.rates import WINDOW_S, RateJudge, RateWatch, shortfall
+from vigil.metrics.totals import AccountTotals
+from vigil.spec import Source, StreamSpec
 
 
 def test_no_rate_before_the_window_is_full() -> None:
@@ -67,3 +74,49 @@ def test_a_source_that_sends_too_little_is_named_as_the_reason() -> None:
     assert text == "analysed 2.0 of 5 frames a second: no more than 2.0 come from the source"
     busy = shortfall(analysed_fps=2.0, detect_fps=5.0, source_fps=25.0, came_fps=25.0)
     assert busy == "analysed 2.0 of 5 frames a second"
+
+
+class Clock:
+    now_s = 1000.0
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+    def utc_s(self) -> float:
+        return self.now_s
+
+
+class Counts(AccountTotals):
+    """What became of frames, as a test says."""
+
+    counts = dict.fromkeys(get_args(Outcome), 0)
+
+    def outcomes(self, stream_id: str) -> dict[Outcome, int]:
+        return self.counts
+
+
+def test_a_stream_without_an_engine_says_so() -> None:
+    """Its frames are dropped for newer ones meanwhile, and the machine is not to blame."""
+    clock, counts, engine = Clock(), Counts(), [True]
+    book = StreamBook(clock)
+    source = Source(uri="rtsp://camera/1")
+    book.enter(StreamSpec(stream_id="gate", source=source), 1)
+    book.set("gate", state=StreamState.ONLINE, source_fps=25.0)
+    judge = RateJudge(book, counts, clock, has_engine=lambda: engine[0])
+
+    def go_on(seconds: int, outcome: Outcome) -> StreamStatus:
+        for _ in range(seconds):
+            clock.now_s += 1.0
+            counts.counts = counts.counts | {outcome: counts.counts[outcome] + 5}
+            judge.judge("gate")
+        return book.get("gate").status
+
+    assert go_on(8, "analysed").state is StreamState.ONLINE
+    engine[0] = False
+    status = go_on(8, "dropped_newer")
+    assert (status.state, status.reason) == (StreamState.DEGRADED, OfflineReason.ENGINE_UNAVAILABLE)
+    assert status.detail == "analysed 0.0 of 5 frames a second: the engine is starting"
+    engine[0] = True
+    assert go_on(8, "dropped_newer").reason is OfflineReason.OVERLOADED
+    status = go_on(8, "analysed")
+    assert (status.state, status.reason) == (StreamState.ONLINE, None)
