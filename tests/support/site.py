@@ -29,7 +29,7 @@ from vigil.v1 import (
 )
 
 Status = streams_pb2.StreamStatus
-CALL_TIMEOUT_S = 15.0
+CALL_TIMEOUT_S = 30.0
 DOORS = [streams_pb2.Source.OPENCV, streams_pb2.Source.PYAV]  # the libraries that open sources
 MARKER = rules_pb2.Rule(rule_id="mark", marker=rules_pb2.MarkerRule())
 QUIET = {  # one thread of inference, and time-outs that a test can wait for

@@ -10,7 +10,7 @@ Fact = TypeVar("Fact")
 _POLL_S = 0.05
 
 
-def until(fact: Callable[[], Fact], *, timeout_s: float = 10.0, what: str = "the fact") -> Fact:
+def until(fact: Callable[[], Fact], *, timeout_s: float = 30.0, what: str = "the fact") -> Fact:
     """The first true value of ``fact``, asked again and again; AssertionError when time is over."""
     never = threading.Event()
     deadline_s = time.monotonic() + timeout_s
@@ -21,7 +21,7 @@ def until(fact: Callable[[], Fact], *, timeout_s: float = 10.0, what: str = "the
 
 
 async def until_async(
-    fact: Callable[[], Fact], *, timeout_s: float = 10.0, what: str = "the fact"
+    fact: Callable[[], Fact], *, timeout_s: float = 30.0, what: str = "the fact"
 ) -> Fact:
     """The same for a fact of the running event loop."""
     deadline_s = time.monotonic() + timeout_s

@@ -20,7 +20,7 @@ from vigil.host.capture import (
 from vigil.host.context import mask_areas
 from vigil.spec import CaptureBackend, Source
 
-LIMITS = CaptureLimits(open_timeout_s=3.0, read_timeout_s=3.0)
+LIMITS = CaptureLimits(open_timeout_s=10.0, read_timeout_s=10.0)
 
 
 @pytest.fixture(autouse=True)

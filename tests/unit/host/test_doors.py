@@ -17,7 +17,7 @@ from vigil.host.capture import (
 from vigil.spec import CaptureBackend, Source
 
 pytest.importorskip("av", reason="PyAV is not installed: pip install 'vigil[video]'")
-LIMITS = CaptureLimits(open_timeout_s=3.0, read_timeout_s=3.0)
+LIMITS = CaptureLimits(open_timeout_s=10.0, read_timeout_s=10.0)
 PYAV, OPENCV = CaptureBackend.PYAV, CaptureBackend.OPENCV
 
 

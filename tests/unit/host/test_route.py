@@ -24,7 +24,7 @@ from vigil.host.route import ffmpeg_address, find
 from vigil.spec import CaptureBackend, Source
 
 set_environment()  # before the first capture of this process
-LIMITS = CaptureLimits(open_timeout_s=2.0, read_timeout_s=2.0)
+LIMITS = CaptureLimits(open_timeout_s=10.0, read_timeout_s=10.0)
 DENIED = "127.6.6.6"  # of the loopback, so that a listener can be there
 NETWORKS = NetworkPolicy(deny_networks=networks([f"{DENIED}/32"]))
 Resolve = Callable[[dict[str, list[str]]], None]
