@@ -42,7 +42,7 @@ def reader(roots: Path | None = None, **environ: str) -> SecretReader:
 
 @given(HOSTILE)
 @example(CANARY)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_hostile_password_comes_whole_by_both_ways_and_is_blanked(
     redactor: Redactor, roots: Path, password: str
 ) -> None:
@@ -54,7 +54,7 @@ def test_a_hostile_password_comes_whole_by_both_ways_and_is_blanked(
 
 
 @given(HOSTILE)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_what_cannot_be_used_says_why_and_nothing_of_it(roots: Path, password: str) -> None:
     (roots / "gate").write_bytes(f"{password}\n\n".encode())
     for bad in (reader(roots), reader(roots, CAMERA_GATE=f"{password}\t")):

@@ -256,7 +256,7 @@ def test_ten_objects_cost_a_fraction_of_a_millisecond():
         begun_s = time.thread_time()
         follow(scene.detections)
         best_s = min(best_s, (time.thread_time() - begun_s) / 100)
-    assert best_s < 0.0004
+    assert best_s < 0.001
 
 
 KINDS = kinds_of(("person", "bicycle", "car", "motorcycle", "bus", "truck"))
