@@ -73,12 +73,15 @@ def test_a_frame_is_one_trace_from_capture_to_redis(
     assert [one.name for one in call] == ["vigil.v1.StreamService/GetStream"]
 
     traced.remove("gate")
-    traced.vigil.stop()  # what waits is sent
-    told = [attributes_of(each.root) for each in collector.traces()]
-    ids = [event_id for each in told for event_id in each.get("vigil.event_ids", ())]
-    assert len(ids) == len(set(ids))
+    until(lambda: not traced.scrape().total("vigil_outbox_events"), what="an empty outbox")
     kept = {entry.event_id for entry in traced.entries("gate")}
-    assert kept <= set(ids), "every frame is traced, and so every event of one"
+
+    def told() -> list[str]:
+        abouts = [attributes_of(each.root) for each in collector.traces()]
+        return [event_id for about in abouts for event_id in about.get("vigil.event_ids", ())]
+
+    until(lambda: kept <= set(told()), what="a trace of every frame, and so of every event")
+    assert len(told()) == len(set(told()))
 
 
 def test_a_collector_that_is_away_loses_nothing_of_vigils(

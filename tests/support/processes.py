@@ -1,10 +1,11 @@
 """What the kernel says of processes: children, and what they hold."""
 
+import contextlib
 from pathlib import Path
 
 from vigil.bench.processes import Holdings
 
-__all__ = ["Holdings", "alive", "children", "named"]
+__all__ = ["Holdings", "alive", "children", "descriptors", "named"]
 
 _PROC = Path("/proc")
 
@@ -39,3 +40,15 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def descriptors() -> set[tuple[str, str]]:
+    """This process's open files, each with what it is.
+
+    Those of earlier tests may be closed at any time, by the collector of garbage: ask for what is new.
+    """
+    found = set()
+    for each in (_PROC / "self" / "fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the listing itself
+            found.add((each.name, str(each.readlink())))
+    return found

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.support import models as grid
+from tests.support.processes import descriptors
 from tests.support.waiting import until
 from vigil.clock import SystemClock
 from vigil.data import U8, Detections
@@ -338,14 +339,10 @@ def test_an_engine_whose_host_leaves_keeps_no_descriptor(bench: Bench) -> None:
         host.close()
 
     cycle()
-    before = open_fds()
+    before = descriptors()
     for _ in range(20):
         cycle()
-    until(lambda: open_fds() <= before + 2, what="as many descriptors as before")
-
-
-def open_fds() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
+    until(lambda: len(descriptors() - before) <= 2, what="as many descriptors as before")
 
 
 def test_the_process_says_why_it_cannot_serve(models: Path, run_engine: Callable[..., Any]) -> None:
