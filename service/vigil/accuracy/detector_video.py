@@ -13,10 +13,10 @@ import numpy as np
 
 from vigil.accuracy.finder import Finder
 from vigil.accuracy.matching import Judged, match
+from vigil.accuracy.mot import read_boxes
 from vigil.accuracy.motion_blobs import MotionBlobs
 from vigil.data import F32, U8
 from vigil.errors import UnreadableImage
-from vigil.training.labels import UnusableDataSet
 
 EVERY = 5
 _PERSON = 0
@@ -87,15 +87,15 @@ def figures_of(judged: Sequence[Judged], *, threshold: float | None = None) -> V
 
 
 def read_mot(path: Path) -> dict[int, F32]:
-    """Boxes (N, 4) xyxy pixels by frame number, from 1, of a MOTChallenge file; none: (0, 4)."""
+    """Boxes (N, 4) xyxy pixels by frame number, from 1, of a MOTChallenge file; none: (0, 4).
+
+    Raises UnreadableBoxes.
+    """
     rows: dict[int, list[tuple[float, ...]]] = defaultdict(list)
-    try:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if line.strip():
-                frame, _, x, y, w, h = (float(part) for part in line.split(",")[:6])
-                rows[int(frame)].append((x, y, x + w, y + h))
-    except (OSError, ValueError) as error:
-        raise UnusableDataSet(f"{path}: {error}; expected frame,id,x,y,w,h,… a line") from error
+    for box in read_boxes(path):
+        if box.counts:
+            right, bottom = box.left + box.width, box.top + box.height
+            rows[box.frame].append((box.left, box.top, right, bottom))
     boxes: dict[int, F32] = defaultdict(lambda: np.zeros((0, 4), np.float32))
     boxes.update({frame: np.array(of, np.float32) for frame, of in rows.items()})
     return boxes

@@ -5,7 +5,6 @@ A site's folder holds videos, each with its labels beside it: ``NAME.mot.txt`` (
 (`vigil.accuracy.labelled_events`).
 """
 
-import csv
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 import cv2
 
 from vigil.accuracy.labelled_events import LabelledEvents, read_labelled_events
+from vigil.accuracy.mot import read_boxes
 from vigil.errors import InvalidConfig
 from vigil.fleet.golden import GoldenClip
 from vigil.scene.compose import SceneObject
@@ -144,44 +144,26 @@ def _facts(path: Path) -> tuple[int, int, float, int]:
 
 
 def _read_mot(path: Path, *, size_px: tuple[int, int]) -> dict[int, list[SceneObject]]:
-    """Labelled objects by frame index from 0, those between the first and last labelled frame.
-
-    Columns: frame, id, left, top, width, height, flag (0: left out), class, visible share.
-    """
+    """Labelled objects by frame index from 0, those between the first and last labelled frame."""
     width_px, height_px = size_px
     frames: dict[int, list[SceneObject]] = defaultdict(list)
-    try:
-        with path.open(newline="") as lines:
-            for row in csv.reader(lines):
-                if row:
-                    _take(row, frames, width_px=width_px, height_px=height_px)
-    except (OSError, ValueError, IndexError) as error:
-        raise InvalidConfig(f"{path}: {error}; expected frame,id,x,y,w,h,… a line") from error
-    if not frames:
-        raise InvalidConfig(f"{path} labels nothing")
-    return {index: frames.get(index, []) for index in range(min(frames), max(frames) + 1)}
-
-
-def _take(
-    row: list[str], frames: dict[int, list[SceneObject]], *, width_px: int, height_px: int
-) -> None:
-    cells = [float(cell) for cell in row]
-    frame, number, left, top, width, height = cells[:6]
-    at = frames[int(frame) - 1]
-    name = MOT_CLASSES.get(int(cells[7]) if len(cells) > 7 else -1)
-    if name is None or (len(cells) > 6 and cells[6] == 0.0):
-        return
-    at.append(
-        SceneObject(
-            object_id=int(number),
-            class_name=name,
-            xyxy=(
-                left / width_px,
-                top / height_px,
-                (left + width) / width_px,
-                (top + height) / height_px,
-            ),
-            visible=cells[8] if len(cells) > 8 and cells[8] >= 0 else 1.0,
-            in_view=1.0,
+    for box in read_boxes(path):
+        at = frames[box.frame - 1]
+        name = MOT_CLASSES.get(box.kind)
+        if name is None or not box.counts:
+            continue
+        at.append(
+            SceneObject(
+                object_id=box.number,
+                class_name=name,
+                xyxy=(
+                    box.left / width_px,
+                    box.top / height_px,
+                    (box.left + box.width) / width_px,
+                    (box.top + box.height) / height_px,
+                ),
+                visible=box.visible,
+                in_view=1.0,
+            )
         )
-    )
+    return {index: frames.get(index, []) for index in range(min(frames), max(frames) + 1)}

@@ -7,7 +7,6 @@ masks.
 """
 
 import contextlib
-import csv
 import importlib
 import io
 from collections import defaultdict
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vigil.accuracy.mot import MotBox, read_boxes
 from vigil.data import Track, TrackState
 from vigil.errors import InvalidConfig
 
@@ -68,23 +68,20 @@ class TrackingScores:
 
 
 def read_mot(path: Path) -> dict[int, Identified]:
-    """Labelled boxes of a MOTChallenge file, in pixels, by frame number from 1.
+    """Labelled boxes of a MOTChallenge file, in pixels, by frame number from 1. Raises UnreadableBoxes."""
+    labelled: dict[int, list[MotBox]] = defaultdict(list)
+    for box in read_boxes(path):
+        if box.counts:
+            labelled[box.frame].append(box)
+    return {frame: _identified(boxes) for frame, boxes in labelled.items()}
 
-    Columns: frame, id, left, top, width, height, and a flag that is 0 for boxes to be left out.
-    """
-    rows: dict[int, list[list[float]]] = defaultdict(list)
-    with path.open(newline="") as lines:
-        for row in csv.reader(lines):
-            if len(row) < 7 or float(row[6]) != 0.0:
-                rows[int(row[0])].append([float(cell) for cell in row[1:6]])
-    frames = {}
-    for frame, cells in rows.items():
-        values = np.array(cells)
-        frames[frame] = Identified(
-            number=values[:, 0].astype(np.int64),
-            xyxy=np.concatenate((values[:, 1:3], values[:, 1:3] + values[:, 3:5]), axis=1),
-        )
-    return frames
+
+def _identified(boxes: Sequence[MotBox]) -> Identified:
+    xywh = np.array([(box.left, box.top, box.width, box.height) for box in boxes], np.float64)
+    return Identified(
+        number=np.array([box.number for box in boxes], np.int64),
+        xyxy=np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), axis=1),
+    )
 
 
 def score_tracks(truth: Sequence[Identified], tracks: Sequence[Identified]) -> TrackingScores:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from vigil.accuracy.drift_level import LEAST_TRACKS, false_alarms
 from vigil.accuracy.interval import Share
-from vigil.cli.model_options import measured_model
+from vigil.cli.model_options import detect_fps_option, measured_model
 from vigil.cli.offline import Offline
 from vigil.cli.output import columns, echo_json
 from vigil.data import Track
@@ -31,7 +31,7 @@ SPEC = StreamSpec(stream_id="evaluation", source=Source(uri="file:///"))
 @click.option("--repeats", type=click.IntRange(1, 100_000), default=300, show_default=True,
               help="Tests of each camera, each on 900 tracks drawn from its own.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 900_000), default=1, show_default=True)
-@click.option("--detect-fps", type=float, default=5.0, show_default=True, help="Analysed a second.")
+@detect_fps_option
 @measured_model()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def drift(

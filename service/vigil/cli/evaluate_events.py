@@ -16,7 +16,7 @@ from vigil.accuracy.mot_events import foot_points, labelled_moments, random_rule
 from vigil.accuracy.scene_rules import TrueBoxes, random_scene_rules
 from vigil.accuracy.tracking import read_mot
 from vigil.cli.event_figures import figures_of, table
-from vigil.cli.model_options import measured_model
+from vigil.cli.model_options import detect_fps_option, measured_model
 from vigil.cli.offline import Offline, Video
 from vigil.cli.output import echo_json
 from vigil.data import U8, Event
@@ -75,7 +75,7 @@ SMALL_PX = (320, 180)  # enough for what hides what, where nothing is detected
 @click.option("--no-pixels", is_flag=True,
               help="Of scenes with rules at random from true boxes alone, without a detector.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 900_000), default=1, show_default=True)
-@click.option("--detect-fps", type=float, default=5.0, show_default=True, help="Analysed a second.")
+@detect_fps_option
 @measured_model()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def events(

@@ -7,8 +7,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from vigil.accuracy.mot import UnreadableBoxes
 from vigil.accuracy.tracking import Identified, TrackingScores, read_mot, score_tracks
-from vigil.cli.model_options import measured_model
+from vigil.cli.model_options import detect_fps_option, measured_model
 from vigil.cli.offline import Offline, Video
 from vigil.cli.output import columns, echo_json
 from vigil.data import Track
@@ -51,7 +52,7 @@ def _frame_range(ctx: click.Context, param: click.Parameter, value: str | None) 
     callback=_frame_range,
     help="Judge only these frames; the whole clip is played.",
 )
-@click.option("--detect-fps", type=float, default=5.0, show_default=True, help="Analysed a second.")
+@detect_fps_option
 @measured_model()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def tracking(
@@ -102,6 +103,10 @@ def _judge(
             if judged is None or number in judged:
                 happened.append(truth.get(number, _NOBODY))
                 claimed.append(_in_pixels(tracks, clip.size_px))
+    if not any(len(frame.number) for frame in happened):
+        raise UnreadableBoxes(
+            "no labelled frame is among those that were analysed; check --truth, --frames"
+        )
     return score_tracks(happened, claimed)
 
 

@@ -34,3 +34,12 @@ def measured_model(
         return command
 
     return with_options
+
+
+detect_fps_option = click.option(
+    "--detect-fps",
+    type=click.FloatRange(min=0.0, min_open=True, max=60.0),
+    default=5.0,
+    show_default=True,
+    help="Analysed a second.",
+)

@@ -6,9 +6,10 @@ import pytest
 
 from vigil.accuracy.detector import figures_of
 from vigil.accuracy.detector_video import evaluate_motion_blobs, evaluate_video, read_mot
+from vigil.accuracy.mot import UnreadableBoxes
 from vigil.data import U8, Detections
 from vigil.errors import UnreadableImage
-from vigil.training.labels import Truth, UnusableDataSet
+from vigil.training.labels import Truth
 
 BOX = [10.0, 10.0, 30.0, 50.0]
 
@@ -115,7 +116,7 @@ def test_motion_blobs_find_what_moves(clip: tuple[Path, Path]) -> None:
 def test_truth_and_video_must_be_readable(tmp_path: Path) -> None:
     bad = tmp_path / "bad.txt"
     bad.write_text("1,2,three\n")
-    with pytest.raises(UnusableDataSet, match="frame,id,x,y,w,h"):
+    with pytest.raises(UnreadableBoxes, match="frame,id,left,top,width,height"):
         read_mot(bad)
     labels = tmp_path / "good.txt"
     labels.write_text("1,1,0,0,5,5\n")

@@ -8,6 +8,7 @@ from tests.support.videos import HEIGHT_PX, WIDTH_PX, write_clip
 from tests.unit.api.memory_fleet import an_event
 from vigil.accuracy.golden import Figure, by_metric, figures_of
 from vigil.accuracy.golden_clips import ClipTruth, clips_in, truth_of
+from vigil.accuracy.mot import UnreadableBoxes
 from vigil.errors import InvalidConfig
 from vigil.fleet.golden import GoldenBox, GoldenFrame, PlayedClip
 from vigil.scene.compose import SceneObject
@@ -136,5 +137,5 @@ def test_a_folder_without_labels_says_what_to_do(tmp_path: Path) -> None:
     write_clip(tmp_path / "a.mp4", frames=3)
     (tmp_path / "a.mot.txt").write_text("1,2,here\n")
     (clip,) = clips_in(tmp_path)
-    with pytest.raises(InvalidConfig, match="expected frame,id"):
+    with pytest.raises(UnreadableBoxes, match="expected frame,id"):
         truth_of(clip)

@@ -71,3 +71,14 @@ def test_a_wrong_range_is_refused(monkeypatch, clip, value):
     result = run(monkeypatch, clip, f"--frames={value}")
     assert result.exit_code == 2
     assert "is no range of frames" in result.output
+
+
+@pytest.mark.parametrize("rate", ["-1", "0", "61"])
+def test_a_rate_that_cannot_be_is_a_usage_error(tmp_path, rate):
+    clip, truth = tmp_path / "clip.mp4", tmp_path / "clip.mot.txt"
+    clip.touch()
+    truth.touch()
+    arguments = ["--video", str(clip), "--truth", str(truth), "--detect-fps", rate]
+    result = CliRunner().invoke(evaluate_tracking.tracking, arguments)
+    assert result.exit_code == 2
+    assert "--detect-fps" in result.output
