@@ -40,14 +40,16 @@ class LabelledEvents:
 
 
 def read_labelled_events(path: Path) -> LabelledEvents:
-    """Read a file. Raises UnreadableLabels with the line."""
+    """Read a file. Raises UnreadableLabels with the line; a file without zone and line, too."""
     rules: dict[str, Rule] = {}
     events: list[TruthEvent] = []
     until_s = math.inf
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UnreadableLabels(f"{path}: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnreadableLabels(
+            f"{path}: {error}; it is a text file, see docs/accuracy.md"
+        ) from error
     for number, line in enumerate(lines, start=1):
         words = line.partition("#")[0].split()
         if not words:
@@ -57,18 +59,27 @@ def read_labelled_events(path: Path) -> LabelledEvents:
                 case ["zone" | "line" as kind, rule_id, *rest]:
                     rules[rule_id] = _rule(kind, rule_id, rest)
                 case ["until", seconds]:
-                    until_s = float(seconds)
+                    until_s = _seconds(seconds)
                 case ["maybe", *rest]:
                     events.append(_event(rest, rules, required=False))
                 case _:
                     events.append(_event(words, rules, required=True))
         except (ValueError, TypeError, IndexError) as error:
             raise UnreadableLabels(f"{path}:{number}: {line.strip()!r}: {error}") from error
+    if not rules:
+        raise UnreadableLabels(f"{path} names no zone and no line; see docs/accuracy.md")
     return LabelledEvents(
         rules=tuple(rules.values()),
         events=tuple(sorted(events, key=lambda event: event.time_s)),
         until_s=until_s,
     )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not (math.isfinite(seconds) and seconds >= 0.0):
+        raise ValueError("seconds count from the clip's first frame")
+    return seconds
 
 
 def _rule(kind: str, rule_id: str, words: list[str]) -> Rule:
@@ -97,7 +108,7 @@ def _event(words: list[str], rules: dict[str, Rule], *, required: bool) -> Truth
         raise ValueError(f"{rule_id} makes no {kind}")
     direction = Direction(rest[0]).value if kind == "line.cross" else ""
     return TruthEvent(
-        time_s=float(seconds),
+        time_s=_seconds(seconds),
         rule_id=rule_id,
         type=kind,
         object_id=-1,

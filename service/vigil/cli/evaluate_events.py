@@ -11,7 +11,7 @@ from rich.progress import Progress
 from vigil.accuracy.event_pictures import SeenFrame, write_mistakes
 from vigil.accuracy.events import EventScores, score_events
 from vigil.accuracy.golden_clips import SCENE_RULES
-from vigil.accuracy.labelled_events import read_labelled_events
+from vigil.accuracy.labelled_events import UnreadableLabels, read_labelled_events
 from vigil.accuracy.mot_events import foot_points, labelled_moments, random_rules
 from vigil.accuracy.scene_rules import TrueBoxes, random_scene_rules
 from vigil.accuracy.tracking import read_mot
@@ -27,7 +27,7 @@ from vigil.scene.compose import SceneObject
 from vigil.scene.moving import Scene
 from vigil.scene.script import HALTS, KINDS, THINGS
 from vigil.scene.truth import TruthEvent, truth_events
-from vigil.spec import Rule, Source, StreamSpec
+from vigil.spec import LineRule, Rule, Source, StreamSpec, ZoneRule
 from vigil.vision.manifest import Manifest, default_model, load_manifest
 
 Frames = Iterable[tuple[float, U8]]
@@ -156,6 +156,13 @@ class _Player:
     def watched(self, video: Path, labels: Path) -> EventScores:
         """A video that people watched, with the zones and lines that they watched."""
         watched = read_labelled_events(labels)
+        named = (rule.classes for rule in watched.rules if isinstance(rule, ZoneRule | LineRule))
+        for label in set().union(*named):
+            if label not in self._manifest.classes:
+                known = ", ".join(self._manifest.classes)
+                raise UnreadableLabels(
+                    f"{labels}: {label!r} is no class of the model; it has {known}"
+                )
         with Video(video) as clip:
             frames = (
                 (played.time_s, played.image)

@@ -51,6 +51,8 @@ def test_rules_and_events_are_read_and_events_are_put_in_order(tmp_path: Path) -
         ("line b 0,0 1,1\n1.0 line.cross b up", "up"),
         ("line b 0,0 1,1\n1.0 object.left b", "none of"),
         ("soon zone.enter a", ""),
+        ("zone a 0,0 1,0 1,1\nnan zone.enter a", "first frame"),
+        ("until -1", "first frame"),
         ("nonsense", ""),
     ],
 )
@@ -58,3 +60,11 @@ def test_a_line_that_says_nothing_is_named(tmp_path: Path, line: str, says: str)
     with pytest.raises(UnreadableLabels, match=r"clip.events.txt:\d+") as caught:
         read(tmp_path, line)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"# nothing\nuntil 60\n", b"\x88\xff\x00"])
+def test_a_file_that_names_nothing_to_watch_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "clip.events.txt"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableLabels, match=r"clip\.events\.txt"):
+        read_labelled_events(path)
