@@ -5,6 +5,7 @@ from typing import Any
 import click
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from vigil.cli.baseline import baseline
 from vigil.cli.client import address_option, call, connected
 from vigil.cli.output import age, as_dict, columns, echo_json, state, until
 from vigil.cli.stream_flags import definition, stream_options
@@ -18,6 +19,9 @@ _HEADERS = ("STREAM", "STATE", "SINCE", "FPS", "RUN", "SOURCE", "DETAIL")
 @click.group(epilog="Example: vigil stream add gate rtsp://camera.example/live")
 def stream() -> None:
     """Add, change, show and watch streams of a running service."""
+
+
+stream.add_command(baseline)
 
 
 @stream.command(

@@ -235,6 +235,22 @@ async def test_watch_prints_changes_until_the_service_stops(site: Site, run: Run
     assert "stopping" in result.stderr
 
 
+async def test_baseline_shows_the_learnt_week(run: Run) -> None:
+    await run("stream", "add", "gate", "push:")
+    result = await run("stream", "baseline", "gate", "hall", "--edge", "below")
+    assert result.exit_code == 0, result.output
+    state, header, *hours = result.stdout.splitlines()
+    assert state == "hall below: warm, 168 of 168 hours have a limit"
+    assert header.split() == ["HOUR,", "UTC", "USUAL", "SPREAD", "LIMIT", "VALUES"]
+    assert len(hours) == 168
+    assert hours[0].split() == ["Monday", "00:00", "2.0", "0.50", "0.0", "36"]
+    whole = json.loads((await run("stream", "baseline", "gate", "hall", "--json")).stdout)
+    assert (whole["edge"], len(whole["hours"])) == ("above", 168)
+    missing = await run("stream", "baseline", "none", "hall")
+    assert missing.exit_code == 1
+    assert "NOT_FOUND" in missing.stderr
+
+
 async def test_no_service_is_one_clear_line(run: Run) -> None:
     result = await run("stream", "list", "--address", "127.0.0.1:1")
     assert result.exit_code == 1
