@@ -31,13 +31,17 @@ def own_site(open_site: Callable[..., Any]) -> Iterator[Any]:
 @pytest.fixture
 def running(own_site: Any, clips: Clips) -> Iterator[Any]:
     """Three streams on two hosts."""
-    for stream_id in STREAMS:
-        own_site.add(stream_id, clips.long.as_uri(), rules=[MARKER], source_loop=True)
-    for stream_id in STREAMS:
-        own_site.wait_online(stream_id)
-    own_site.wait_marks(STREAMS[0], 2)
+    start_streams(own_site, clips)
     yield own_site
     own_site.remove_all()
+
+
+def start_streams(site: Any, clips: Clips) -> None:
+    for stream_id in STREAMS:
+        site.add(stream_id, clips.long.as_uri(), rules=[MARKER], source_loop=True)
+    for stream_id in STREAMS:
+        site.wait_online(stream_id)
+    site.wait_marks(STREAMS[0], 2)
 
 
 def kill(pid: int) -> float:
@@ -82,21 +86,24 @@ def test_a_killed_host_comes_back_with_its_streams(running: Any) -> None:
     assert len(named(service, "vigil.host")) == 2
 
 
-def test_frames_are_pushed_again_after_a_killed_host(running: Any, clips: Clips) -> None:
-    site = running
-    site.add("inbox", "push:", rules=[MARKER])
-    push(site, run=1)
-    site.add("played", clips.short.as_uri(), source_pace=2)
-    site.wait_offline("played")
-    assert site.wait_offline("inbox").status.reason == Status.ENDED
-    for pid in named(site.vigil.pid, "vigil.host"):
-        kill(pid)
-    site.wait("inbox", lambda stream: stream.status.state == Status.PENDING)
-    for stream_id in STREAMS:
-        site.wait_online(stream_id, timeout_s=BACK_S)
-    push(site, run=2)
-    played = site.get("played").status
-    assert (played.reason, played.run) == (Status.ENDED, 1), "a file is not played again"
+def test_frames_are_pushed_again_after_a_killed_host(
+    open_site: Callable[..., Any], clips: Clips
+) -> None:
+    with open_site(VIGIL_HOSTS__STREAMS_PER_HOST="2") as site:  # its five streams need a third host
+        start_streams(site, clips)
+        site.add("inbox", "push:", rules=[MARKER])
+        push(site, run=1)
+        site.add("played", clips.short.as_uri(), source_pace=2)
+        site.wait_offline("played")
+        assert site.wait_offline("inbox").status.reason == Status.ENDED
+        for pid in named(site.vigil.pid, "vigil.host"):
+            kill(pid)
+        site.wait("inbox", lambda stream: stream.status.state == Status.PENDING)
+        for stream_id in STREAMS:
+            site.wait_online(stream_id, timeout_s=BACK_S)
+        push(site, run=2)
+        played = site.get("played").status
+        assert (played.reason, played.run) == (Status.ENDED, 1), "a file is not played again"
 
 
 def push(site: Any, *, run: int) -> None:
