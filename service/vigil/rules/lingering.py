@@ -38,6 +38,7 @@ class _Halt:
     episode: Episode | None = None
     told_s: float = 0.0
     back_s: float = -math.inf  # when it came back, if it was away
+    departed: Reason = Reason.LOST  # why it is remembered
 
     @classmethod
     def newest(
@@ -66,8 +67,12 @@ class _Halt:
         track, before = subject.track, self.subject.track
         if track.track_id == before.track_id:
             return True
-        gone = self.subject.seen_s >= moment.time_s or not self.is_near(self.subject.foot, radius)
+        gone = self.subject.seen_s >= moment.time_s or self.went(radius)
         return track.class_id == before.class_id and not gone
+
+    def went(self, radius: float) -> bool:
+        """Whether the object was last seen somewhere else."""
+        return not self.is_near(self.subject.foot, radius)
 
     def see(self, foot: Point, time_s: float, radius: float) -> bool:
         """Take a sighting; answers whether the object is still at its place."""
@@ -164,17 +169,17 @@ class LingeringWatch:
             departure.reason is Reason.LEFT and self._radius is not None
         )
         if may_return and self._is_known(halt.seen_s - halt.since_s):
+            halt.departed = Reason.LEFT if departure.reason is Reason.LEFT else Reason.LOST
             self._remembered.append(halt)
             if len(self._remembered) > MOST_REMEMBERED:
-                yield from self._end(self._remembered.pop(0), moment, reason=Reason.LOST)
+                yield from self._forget(self._remembered[0], moment)
         else:
             yield from self._end(halt, moment, reason=departure.reason)
 
     def settle(self, moment: Moment, *, frame: int) -> Iterator[Event]:
-        """Forget those who did not come back in time."""
-        for halt in [h for h in self._remembered if moment.time_s - h.seen_s > self._memory_s]:
-            self._remembered.remove(halt)
-            yield from self._end(halt, moment, reason=Reason.LOST)
+        """Forget those who did not come back in time, or can no more."""
+        for halt in [h for h in self._remembered if not self._may_return(h, moment)]:
+            yield from self._forget(halt, moment)
 
     def resume(self, moment: Moment) -> Iterator[Event]:
         """Who was there before is remembered, and may still be."""
@@ -185,6 +190,16 @@ class LingeringWatch:
         for halt in self._remembered:
             yield from self._end(halt, moment, reason=reason)
         self._remembered.clear()
+
+    def _may_return(self, halt: _Halt, moment: Moment) -> bool:
+        """Not after its time, nor once a track that was seen to go is no more: `_Halt.may_be`."""
+        if halt.subject.lost and halt.went(self._radius_of(halt.subject)):
+            return False
+        return moment.time_s - halt.seen_s <= self._memory_s
+
+    def _forget(self, halt: _Halt, moment: Moment) -> Iterator[Event]:
+        self._remembered.remove(halt)
+        yield from self._end(halt, moment, reason=halt.departed)
 
     def _is_known(self, stayed_s: float) -> bool:
         """Whether it stayed for long enough not to be just passing."""

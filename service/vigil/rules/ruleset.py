@@ -247,6 +247,7 @@ class RuleSet:
             return
         for track_id in [known for known in self._subjects if known not in present]:
             subject = self._subjects.pop(track_id)
+            subject.lost = True
             for area_watch in self._areas:
                 if (departed := area_watch.area.lose(subject)) is not None:
                     yield from area_watch.left(*departed, moment)
@@ -258,6 +259,7 @@ class RuleSet:
     def _resume(self, moment: Moment) -> Iterator[Event]:
         """The camera is well again: whoever was there before was last seen before."""
         for subject in self._subjects.values():
+            subject.lost = True
             for line in self._lines:
                 line.lose(subject)
             for presence in self._presences:

@@ -18,6 +18,7 @@ from vigil.spec import GroundPoint, Point, SpeedRule
 
 TRAIL_S = 2.5  # feet shake: over 1.5 s precision at limits near walking pace was 0.40, not 0.58
 LEAST_TRAIL_S = 0.75  # a speed measured over less is not told
+JUMP_S = 0.4  # a foot, smoothed by the tracker, takes so long from one place to another
 DOUBT = 1.5  # standard errors that a speed is past its limit by when it is told
 SLACK = 0.1  # an episode ends this part past its limit
 LEAST_DEPTH = 1e-3  # nearer to the horizon a pixel is farther than anybody calibrated
@@ -67,9 +68,12 @@ class SpeedWatch:
         doubt = DOUBT * drive.trail.error()
         told = {"speed_m_per_s": round(speed, 2)}
         if rule.above_m_per_s > 0.0:
-            if speed - doubt > rule.above_m_per_s:
+            least_m_per_s = (1.0 - SLACK) * rule.above_m_per_s
+            if speed - doubt > rule.above_m_per_s and (
+                drive.above.is_open or drive.trail.speed_without_jump(JUMP_S) > least_m_per_s
+            ):
                 yield from drive.above.hold(moment, at_s=moment.time_s, **told)
-            elif speed < (1.0 - SLACK) * rule.above_m_per_s:
+            elif speed < least_m_per_s:
                 yield from _cease_above(drive, moment, Departure(moment.time_s, Reason.LEFT))
         if rule.below_m_per_s > 0.0:
             if speed + doubt < rule.below_m_per_s:

@@ -50,6 +50,7 @@ class Subject:
     previous_s: float
     first_s: float
     best_score: float
+    lost: bool = False  # it is tracked no more
     counts: dict[tuple[str, str], int] = field(default_factory=dict)  # events by rule and edge
 
     @classmethod

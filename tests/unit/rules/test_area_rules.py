@@ -308,6 +308,22 @@ def test_a_shaking_box_is_not_fast():
     assert walk(rule_set(METRES_20), shaken) == []
 
 
+@pytest.mark.parametrize("steps", [1, 2], ids=["at once", "in two steps"])
+def test_a_foot_that_comes_out_is_not_fast(steps):
+    """2 m/s, and once 6 m to the side: its foot was hidden, or it is somebody else's."""
+    path = drive((0.1, 0.0), 24, (0.1, 0.5))
+    jumped = [(x, y + 0.3 * min(max(n - 9, 0) / steps, 1.0)) for n, (x, y) in enumerate(path)]
+    assert walk(rule_set(METRES_20), jumped) == []
+
+
+def test_who_is_fast_is_told_in_spite_of_a_jump():
+    path = drive((0.2, 0.0), 20, (0.05, 0.5))
+    jumped = [(x, y + 0.1 * (n >= 6)) for n, (x, y) in enumerate(path)]
+    events = walk(rule_set(METRES_20), jumped)
+    assert told(events) == [("speed.above", "new"), ("speed.above", "end")]
+    assert happened_s(events[0]) <= 2.0
+
+
 def test_slow_objects_are_told_too():
     rule = SpeedRule(
         rule_id="s",
@@ -387,6 +403,26 @@ def test_people_who_stand_at_one_place_one_after_the_other_are_told_one_by_one()
     begun = [event for event in events if event.phase is Phase.NEW]
     assert [event.track_id for event in begun] == [1, 2]
     assert [happened_s(event) for event in begun] == pytest.approx([4.0, 7.0 + 4.0])
+
+
+def test_the_end_of_who_was_seen_to_go_is_told_once_its_track_is_gone():
+    rule = LoiteringRule(rule_id="l", polygon=MIDDLE, duration_s=4.0, radius=0.05)
+    frames = [(track(place),) for place in [IN] * 30 + [OUT] * 5] + [()] * 3
+    (_, begun), (told_s, ended) = play(rule_set(rule), [*frames, *[()] * 200])
+    assert (begun.phase, ended.phase) == (Phase.NEW, Phase.END)
+    assert told_s == pytest.approx(0.2 * 35)
+    assert happened_s(ended) == pytest.approx(0.2 * 29)
+    assert ended.attributes["reason"] == "left"
+
+
+def test_who_was_seen_to_go_and_is_still_seen_may_come_back_for_half_a_minute():
+    rule = LoiteringRule(rule_id="l", polygon=MIDDLE, duration_s=4.0, radius=0.05)
+    feet = [IN] * 30 + [OUT] * 200
+    (_, begun), (told_s, ended) = play(rule_set(rule), [(track(foot),) for foot in feet])
+    assert (begun.phase, ended.phase) == (Phase.NEW, Phase.END)
+    assert told_s == pytest.approx(0.2 * 29 + 30.0, abs=0.21)  # a frame more or less
+    assert happened_s(ended) == pytest.approx(0.2 * 29)
+    assert ended.attributes["reason"] == "left"
 
 
 def test_a_loiterer_whose_track_broke_is_still_one():
