@@ -58,7 +58,10 @@ class ClipTruth:
 
 
 def clips_in(folder: Path) -> list[GoldenClip]:
-    """The labelled clips of a folder, by name. Raises InvalidConfig where it has none."""
+    """The labelled clips of a folder, by name.
+
+    Raises InvalidConfig where it has none, UnreadableBoxes and UnreadableLabels where one cannot be judged.
+    """
     clips = [
         _clip(path)
         for path in sorted(folder.glob("*"))
@@ -117,6 +120,8 @@ def _clip(path: Path, *, name: str = "") -> GoldenClip:
     rules = labelled.rules if labelled else ()
     if truth_path(path).is_file():
         rules = SCENE_RULES
+    else:
+        read_boxes(_mot_path(path))  # labels that cannot be read are told before the clip is played
     return GoldenClip(
         name=name or path.stem, video=str(path.resolve()), duration_s=frames / fps, rules=rules
     )
