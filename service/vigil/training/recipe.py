@@ -18,7 +18,7 @@ class DataSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TeacherChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An imported model whose dense answers are taught, too: which classes, and with what weight."""
+    """A model whose dense answers are taught, too, our own or imported: which classes, what weight."""
 
     model: str
     models_dir: str

@@ -1,25 +1,30 @@
-"""A teacher of known answers: a graph of the YOLOX family that sees one object in every picture."""
+"""Teachers: a graph of the YOLOX family that sees one object in every picture, and a net of our own."""
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
 from tests.support.imported import write_graph
 from tests.unit.training.tiny import recipe, write_set
+from vigil.scene.still import render_still
 from vigil.training.labels import UnusableDataSet
 from vigil.training.loop import RunPlace, Settings, Trainer, open_source
 from vigil.training.losses import lesson_loss
 from vigil.training.recipe import Recipe, TeacherChoice
 from vigil.training.teacher import Lessons, Teacher
 from vigil.vision.imported.importing import Wishes, import_model
+from vigil.vision.manifest import default_models_dir, load_manifest
 from vigil.vision.nets.detector_net import Predictions, cells
+from vigil.vision.weights import load_net
 
 pytest.importorskip("openvino", reason="the extra 'peers' is not installed")
 HW = (64, 64)
 CELL = 64 + 5  # of stride 16: second row, second column
 CLASSES = ("car", "person")
+OWN = "vigil-det-n"
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +92,28 @@ def test_a_run_is_taught(choice: TeacherChoice, tmp_path: Path) -> None:
         run.run(open_source(of, place))
         nets.append(run.net)
     assert not torch.equal(*(net.heads[1][-1].weight for net in nets))  # type: ignore[index]
+
+
+def test_a_net_of_our_own_teaches_what_it_says_itself() -> None:
+    picture = torch.from_numpy(render_still(43, width_px=512, height_px=320).image)[None]
+    taught = ("person", "car")
+    choice = TeacherChoice(model=OWN, models_dir=str(default_models_dir()), classes=taught)
+    said = Teacher(choice).lessons(picture)
+    assert said.scores.max() > 0.5
+    assert said.scores.max(dim=1).values.min() >= choice.least_score
+    net = load_net(load_manifest(OWN)).eval()
+    with torch.no_grad():
+        predictions = net(picture.permute(0, 3, 1, 2))
+    ids = Teacher(choice).class_ids
+    assert float(lesson_loss(predictions, cells(320, 512), said, ids)) < 0.05  # bfloat16's part
+    blind = Predictions(predictions.logits - 3.0, predictions.distances)
+    assert float(lesson_loss(blind, cells(320, 512), said, ids)) > 0.5
+
+
+def test_a_class_that_the_teacher_does_not_know_is_refused(choice: TeacherChoice) -> None:
+    unknown = msgspec.structs.replace(choice, classes=("person", "bus"))
+    with pytest.raises(UnusableDataSet, match="knows no bus; it can teach car, person"):
+        Teacher(unknown)
 
 
 def test_a_net_of_other_cells_cannot_teach(choice: TeacherChoice, tmp_path: Path) -> None:
