@@ -1,5 +1,6 @@
 """line.cross. Specification: docs/rules/line.md."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -11,6 +12,9 @@ from vigil.rules.subject import Moment, Subject
 from vigil.spec import Direction, LineRule
 
 SETTLED_S = 1.0  # what has been across for so long has crossed, however near the line it stays
+# Of its size, the root of its area: who comes across by a longer step has to be seen across twice. A foot
+# that comes out from behind something jumps, and is often back the frame after.
+SURE_STEP = 0.2
 HELD_S = 2.0  # a crossing of an object that is not admitted yet is kept this long
 MOST_HELD = 4
 
@@ -44,23 +48,38 @@ class LineWatch:
         if changed:
             self._cross(subject, passage)
         if passage.net and self._is_settled(subject, passage, moment):
-            direction = Direction.RIGHT if passage.net > 0 else Direction.LEFT
-            passage.net = 0
-            if self.rule.direction in (Direction.BOTH, direction):
-                passage.held = [*passage.held, (direction, passage.crossed_s)][-MOST_HELD:]
+            self._settle(passage)
         if passage.held:
             yield from self._announce(subject, passage, moment)
 
-    def lose(self, subject: Subject) -> None:
-        """The tracker gave this object up: what it had not finished crossing it did not cross."""
-        self._passages.pop(subject.track.track_id, None)
+    def lose(self, subject: Subject, moment: Moment) -> Iterator[Event]:
+        """Nobody follows this object any more: what it had not finished crossing it did not cross."""
+        passage = self._passages.pop(subject.track.track_id, None)
+        if passage is None:
+            return
+        if passage.net and self._is_clear(subject):
+            self._settle(passage)
+        if passage.held:
+            yield from self._announce(subject, passage, moment)
 
     def _is_settled(self, subject: Subject, passage: _Passage, moment: Moment) -> bool:
-        """Whether it is clear of the line that it crossed, or has long been across."""
-        return (
-            moment.time_s - passage.crossed_s >= SETTLED_S
-            or distance(subject.foot, self._segments) >= self.rule.hysteresis
-        )
+        """Whether it is clear of the line that it crossed, for sure, or has long been across."""
+        if moment.time_s - passage.crossed_s >= SETTLED_S:
+            return True
+        if not self._is_clear(subject):
+            return False
+        seen_twice = passage.crossed_s <= subject.previous_s
+        return seen_twice or _step(subject) <= SURE_STEP or not self.rule.hysteresis
+
+    def _is_clear(self, subject: Subject) -> bool:
+        return distance(subject.foot, self._segments) >= self.rule.hysteresis
+
+    def _settle(self, passage: _Passage) -> None:
+        """What was crossed on balance is one crossing."""
+        direction = Direction.RIGHT if passage.net > 0 else Direction.LEFT
+        passage.net = 0
+        if self.rule.direction in (Direction.BOTH, direction):
+            passage.held = [*passage.held, (direction, passage.crossed_s)][-MOST_HELD:]
 
     def _cross(self, subject: Subject, passage: _Passage) -> None:
         found = list(crossings(subject.previous_foot, subject.foot, self._segments))
@@ -84,3 +103,10 @@ class LineWatch:
             yield episode.new(
                 moment, at_s=crossed_s, direction=direction.value, count=self._counts[direction]
             )
+
+
+def _step(subject: Subject) -> float:
+    """How far its foot went since it was last seen, in sizes of its box."""
+    left, top, right, bottom = subject.track.xyxy
+    size = math.sqrt((right - left) * (bottom - top))
+    return math.dist(subject.previous_foot, subject.foot) / size if size > 0.0 else math.inf

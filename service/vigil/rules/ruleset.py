@@ -252,7 +252,7 @@ class RuleSet:
                 if (departed := area_watch.area.lose(subject)) is not None:
                     yield from area_watch.left(*departed, moment)
             for line in self._lines:
-                line.lose(subject)
+                yield from line.lose(subject, moment)
             for presence in self._presences:
                 yield from presence.lose(subject, moment)
 
@@ -261,7 +261,7 @@ class RuleSet:
         for subject in self._subjects.values():
             subject.lost = True
             for line in self._lines:
-                line.lose(subject)
+                yield from line.lose(subject, moment)
             for presence in self._presences:
                 yield from presence.lose(subject, moment)
         self._subjects.clear()
@@ -275,8 +275,12 @@ class RuleSet:
             yield from things.resume(moment)
 
     def _close(self, watch: Watch, moment: Moment, reason: Reason) -> Iterator[Event]:
-        if isinstance(watch, LineWatch | MarkerWatch):
-            return  # their events are instant: nothing is open
+        if isinstance(watch, MarkerWatch):
+            return  # its events are instant: nothing is open
+        if isinstance(watch, LineWatch):
+            for subject in self._subjects.values():
+                yield from watch.lose(subject, moment)
+            return
         if isinstance(watch, HealthWatch | ThingsWatch | TrafficWatch):
             yield from watch.close(moment, reason)
             return

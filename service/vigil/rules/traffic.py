@@ -55,9 +55,10 @@ class TrafficWatch:
         self._crossed_s.extend(moment.time_s for _ in self._line.see(subject, changed, moment))
         yield from ()
 
-    def lose(self, subject: Subject) -> None:
-        """The tracker gave this object up."""
-        self._line.lose(subject)
+    def lose(self, subject: Subject, moment: Moment) -> Iterator[Event]:
+        """Nobody follows this object any more: count what it crossed last."""
+        self._crossed_s.extend(moment.time_s for _ in self._line.lose(subject, moment))
+        yield from ()
 
     def settle(self, moment: Moment, *, frame: int) -> Iterator[Event]:
         """Compare the last window's crossings with the limits."""

@@ -40,7 +40,8 @@ def test_crossing_is_one_event_with_its_direction_and_interpolated_time():
 
 
 def test_only_the_direction_that_is_asked_for_is_told():
-    feet = [(0.5, 0.4), (0.5, 0.6), (0.5, 0.4), (0.5, 0.6)]
+    above, below = [(0.5, 0.4)] * 2, [(0.5, 0.6)] * 2
+    feet = above + below + above + below
     assert directions(walk(rule_set(line(direction=Direction.RIGHT)), feet)) == ["right"] * 2
     assert directions(walk(rule_set(line(direction=Direction.LEFT)), feet)) == ["left"]
     assert directions(walk(rule_set(line()), feet)) == ["right", "left", "right"]
@@ -88,6 +89,36 @@ def test_an_object_that_jumps_far_over_the_line_is_counted():
     assert directions(walk(rule_set(line()), [(0.1, 0.05), (0.9, 0.95)])) == ["right"]
 
 
+def test_a_long_step_across_is_told_when_the_object_is_seen_there_again():
+    frames = [(track((0.5, 0.4)),), (track((0.5, 0.6)),), (track((0.5, 0.6)),)]
+    ((frame_s, event),) = play(rule_set(line()), frames)
+    assert (frame_s, happened_s(event)) == (pytest.approx(0.4), pytest.approx(0.1))
+
+
+def test_a_short_step_across_is_told_at_once():
+    frames = [(track((0.5, 0.4891)),), (track((0.5, 0.5011)),)]  # 0.19 of its size
+    ((frame_s, _),) = play(rule_set(line(hysteresis=0.001)), [*frames, frames[-1]])
+    assert frame_s == pytest.approx(0.2)
+
+
+def test_a_foot_that_jumps_across_for_one_frame_crosses_nothing():
+    feet = [(0.5, 0.4), (0.5, 0.6), (0.5, 0.41), (0.5, 0.42)]
+    assert walk(rule_set(line()), feet) == []
+
+
+def test_who_is_lost_after_a_long_step_across_has_crossed():
+    frames = [(track((0.5, 0.4)),), (track((0.5, 0.6)),)]
+    frames += [(track((0.5, 0.6), state=LOST),)] * 3 + [()]
+    ((frame_s, event),) = play(rule_set(line()), frames)
+    assert (frame_s, happened_s(event)) == (pytest.approx(1.0), pytest.approx(0.1))
+    assert event.attributes == {"direction": "right", "count": 1}
+
+
+def test_who_is_lost_on_the_line_has_not_crossed():
+    frames = [(track((0.5, 0.4)),), (track((0.5, 0.501)),), ()]
+    assert play(rule_set(line()), frames) == []
+
+
 def test_a_crossing_while_hidden_is_counted_when_the_object_is_back():
     hidden = (track((0.5, 0.3), state=LOST),)
     frames = [(track((0.5, 0.4)),), hidden, hidden, hidden, (track((0.5, 0.6)),)]
@@ -118,7 +149,7 @@ def test_a_crossing_long_before_the_object_was_of_the_rules_class_is_not_told():
 
 
 def test_counts_are_kept_by_direction():
-    feet = [(0.5, 0.4), (0.5, 0.6)] * 3
+    feet = [(0.5, 0.4), (0.5, 0.4), (0.5, 0.6), (0.5, 0.6)] * 3
     events = walk(rule_set(line()), feet)
     assert [(e.attributes["direction"], e.attributes["count"]) for e in events] == [
         ("right", 1),
