@@ -9,7 +9,7 @@ from vigil.data import Event
 from vigil.rules.area import PLAIN_HYSTERESIS, Area, Departure, Member
 from vigil.rules.condition import Condition
 from vigil.rules.report import TOLERANCE_S, Episode, Reporter
-from vigil.rules.subject import Moment, Reason, Subject
+from vigil.rules.subject import Moment, Reason, Subject, size_of
 from vigil.rules.trail import Trail
 from vigil.spec import DirectionRule
 
@@ -82,9 +82,7 @@ class DirectionWatch:
         if trail.lasts_s < LEAST_TRAIL_S:
             return None
         speed = trail.moved()
-        left, top, right, bottom = subject.track.xyxy
-        size = math.sqrt(max((right - left) * (bottom - top), 0.0))
-        if math.hypot(*speed) < LEAST_SPEED * size:
+        if math.hypot(*speed) < LEAST_SPEED * size_of(subject.track):
             return None
         turn = math.atan2(speed.y, speed.x) - self._allowed
         return abs(math.degrees(math.remainder(turn, math.tau)))

@@ -2,6 +2,7 @@
 
 from collections import deque
 
+from vigil.data import JsonScalar
 from vigil.rules.subject import Moment
 from vigil.rules.usual import BUCKET_S, Baseline, Sample
 from vigil.spec import Edge, Learnt, Limit
@@ -21,6 +22,9 @@ class LimitWatch:
         self.edge = edge
         self.learnt = isinstance(limit, Learnt)
         self.samples: list[Sample] = []  # whoever takes them empties it
+        self.told: dict[
+            str, JsonScalar
+        ] = {}  # of the last frame: what events say of count and limit
         self._rule_id = rule_id
         self._given = None if isinstance(limit, Learnt) else limit
         self._baseline: Baseline | None = None
@@ -40,6 +44,12 @@ class LimitWatch:
         if not self.learnt:
             return self._given
         return None if self._baseline is None else self._baseline.at(moment.utc_s).limit
+
+    def now(self, moment: Moment, count: int) -> float | None:
+        """The limit that a frame's count is compared with; None where none is known."""
+        limit = self.at(moment)
+        self.told = {"count": count, "limit": None if limit is None else round(limit, 2)}
+        return limit
 
     def is_past(self, count: float, limit: float) -> bool:
         """Whether a count is on the wrong side."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 from vigil.data import Event
 from vigil.rules.geometry import crossings, distance
 from vigil.rules.report import Reporter
-from vigil.rules.subject import Moment, Subject
+from vigil.rules.subject import Moment, Subject, size_of
 from vigil.spec import Direction, LineRule
 
 SETTLED_S = 1.0  # what has been across for so long has crossed, however near the line it stays
@@ -107,6 +107,5 @@ class LineWatch:
 
 def _step(subject: Subject) -> float:
     """How far its foot went since it was last seen, in sizes of its box."""
-    left, top, right, bottom = subject.track.xyxy
-    size = math.sqrt((right - left) * (bottom - top))
+    size = size_of(subject.track)
     return math.dist(subject.previous_foot, subject.foot) / size if size > 0.0 else math.inf

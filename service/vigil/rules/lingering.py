@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from vigil.data import Event
 from vigil.rules.area import PLAIN_HYSTERESIS, SETTLED_S, Area, Departure, Member
 from vigil.rules.report import TOLERANCE_S, Episode, Reporter, seconds
-from vigil.rules.subject import Moment, Reason, Subject
+from vigil.rules.subject import Moment, Reason, Subject, size_of
 from vigil.spec import LoiteringRule, ParkingRule, Point
 
 LOITERING_UPDATE_S = 10.0
@@ -208,8 +208,7 @@ class LingeringWatch:
     def _radius_of(self, subject: Subject) -> float:
         if self._radius is not None:
             return self._radius
-        left, top, right, bottom = subject.track.xyxy
-        return PARKED_RADIUS * math.sqrt(max((right - left) * (bottom - top), 0.0))
+        return PARKED_RADIUS * size_of(subject.track)
 
     def _end(self, halt: _Halt, moment: Moment, *, reason: Reason) -> Iterator[Event]:
         """The halt ended when the object was last seen at its place."""

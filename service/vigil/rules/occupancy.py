@@ -6,7 +6,7 @@ Specifications: docs/rules/occupancy.md, docs/rules/absence.md.
 from collections.abc import Iterator
 from functools import partial
 
-from vigil.data import Event, JsonScalar
+from vigil.data import Event
 from vigil.rules.area import PLAIN_HYSTERESIS, Area, Departure, Member
 from vigil.rules.condition import Condition
 from vigil.rules.learning import LimitWatch
@@ -27,7 +27,6 @@ class OccupancyWatch:
         self._reporter = reporter
         self._frame = 0
         self._changed_s: float | None = None  # when somebody came or went last
-        self._told: dict[Edge, dict[str, JsonScalar]] = {}  # of the last frame
         self._limits = [
             (
                 LimitWatch(rule.rule_id, edge, limit, duration_s=rule.duration_s),
@@ -63,17 +62,12 @@ class OccupancyWatch:
         at_s = moment.time_s if self._changed_s is None else self._changed_s
         for limit_watch, condition in self._limits:
             limit_watch.see(moment, count)
-            limit = limit_watch.at(moment)
-            told: dict[str, JsonScalar] = {
-                "count": count,
-                "limit": None if limit is None else round(limit, 2),
-            }
-            self._told[limit_watch.edge] = told
+            limit = limit_watch.now(moment, count)
             if limit is not None and limit_watch.is_past(count, limit):
-                yield from condition.hold(moment, at_s=at_s, **told)
+                yield from condition.hold(moment, at_s=at_s, **limit_watch.told)
             else:
                 over = Reason.LEFT if limit_watch.edge is Edge.ABOVE else Reason.CAME
-                yield from condition.cease(moment, at_s=at_s, reason=over, **told)
+                yield from condition.cease(moment, at_s=at_s, reason=over, **limit_watch.told)
 
     def resume(self, moment: Moment) -> Iterator[Event]:
         """What was open ends, and nobody has been counted yet."""
@@ -85,8 +79,9 @@ class OccupancyWatch:
     def close(self, moment: Moment, reason: Reason) -> Iterator[Event]:
         """End what is open."""
         for limit_watch, condition in self._limits:
-            told = self._told.get(limit_watch.edge, {})
-            yield from condition.cease(moment, at_s=moment.time_s, reason=reason, **told)
+            yield from condition.cease(
+                moment, at_s=moment.time_s, reason=reason, **limit_watch.told
+            )
 
     def _begin(self, edge: Edge) -> Episode:
         return self._reporter.scene_episode(

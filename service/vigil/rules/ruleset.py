@@ -247,23 +247,23 @@ class RuleSet:
             return
         for track_id in [known for known in self._subjects if known not in present]:
             subject = self._subjects.pop(track_id)
-            subject.lost = True
             for area_watch in self._areas:
                 if (departed := area_watch.area.lose(subject)) is not None:
                     yield from area_watch.left(*departed, moment)
-            for line in self._lines:
-                yield from line.lose(subject, moment)
-            for presence in self._presences:
-                yield from presence.lose(subject, moment)
+            yield from self._give_up(subject, moment)
+
+    def _give_up(self, subject: Subject, moment: Moment) -> Iterator[Event]:
+        """Tell whatever follows an object by itself that it is tracked no more."""
+        subject.lost = True
+        for line in self._lines:
+            yield from line.lose(subject, moment)
+        for presence in self._presences:
+            yield from presence.lose(subject, moment)
 
     def _resume(self, moment: Moment) -> Iterator[Event]:
         """The camera is well again: whoever was there before was last seen before."""
         for subject in self._subjects.values():
-            subject.lost = True
-            for line in self._lines:
-                yield from line.lose(subject, moment)
-            for presence in self._presences:
-                yield from presence.lose(subject, moment)
+            yield from self._give_up(subject, moment)
         self._subjects.clear()
         for watch in self._areas:
             for member, departure in watch.area.empty(Reason.CAMERA):

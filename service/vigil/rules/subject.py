@@ -1,5 +1,6 @@
 """What rules look at: a moment of a run, and the objects in it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -122,6 +123,12 @@ class Admission:
     def _is_voted(self, track_id: int, voted: Voted) -> bool:
         held = self.traits.get(track_id, {}).get(voted.classifier)
         return isinstance(held, dict) and held.get("class") in voted.classes
+
+
+def size_of(track: Track) -> float:
+    """The root of its box's area, as a fraction of the picture: what steps and places are measured by."""
+    left, top, right, bottom = track.xyxy
+    return math.sqrt(max((right - left) * (bottom - top), 0.0))
 
 
 def foot_point(track: Track) -> Point:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from functools import partial
 
-from vigil.data import Event, JsonScalar
+from vigil.data import Event
 from vigil.rules.condition import Condition
 from vigil.rules.learning import LimitWatch
 from vigil.rules.line import LineWatch
@@ -35,7 +35,6 @@ class TrafficWatch:
         self._crossed_s: deque[float] = deque()
         self._since_s: float | None = None
         self._frame = 0
-        self._told: dict[Edge, dict[str, JsonScalar]] = {}  # of the last frame
         self._limits = [
             (
                 LimitWatch(rule.rule_id, edge, limit, duration_s=0.0),
@@ -72,18 +71,15 @@ class TrafficWatch:
         for limit_watch, condition in self._limits:
             if whole:
                 limit_watch.see(moment, count)
-            limit = limit_watch.at(moment)
-            told: dict[str, JsonScalar] = {
-                "count": count,
-                "limit": None if limit is None else round(limit, 2),
-            }
-            self._told[limit_watch.edge] = told
+            limit = limit_watch.now(moment, count)
             known = limit is not None and (whole or limit_watch.edge is Edge.ABOVE)
             if known and limit is not None and limit_watch.is_past(count, limit):
-                yield from condition.hold(moment, at_s=moment.time_s, **told)
+                yield from condition.hold(moment, at_s=moment.time_s, **limit_watch.told)
             else:
                 over = Reason.LEFT if limit_watch.edge is Edge.ABOVE else Reason.CAME
-                yield from condition.cease(moment, at_s=moment.time_s, reason=over, **told)
+                yield from condition.cease(
+                    moment, at_s=moment.time_s, reason=over, **limit_watch.told
+                )
 
     def resume(self, moment: Moment) -> Iterator[Event]:
         """What was open ends, and the window begins anew."""
@@ -96,8 +92,9 @@ class TrafficWatch:
     def close(self, moment: Moment, reason: Reason) -> Iterator[Event]:
         """End what is open."""
         for limit_watch, condition in self._limits:
-            told = self._told.get(limit_watch.edge, {})
-            yield from condition.cease(moment, at_s=moment.time_s, reason=reason, **told)
+            yield from condition.cease(
+                moment, at_s=moment.time_s, reason=reason, **limit_watch.told
+            )
 
     def _begin(self, edge: Edge) -> Episode:
         return self._reporter.scene_episode(
